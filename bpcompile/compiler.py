@@ -1,0 +1,361 @@
+"""
+Compile: read, undo, simplify, emit, check.
+
+>>> compiled = compile_gradient("q = x + y; f = q * z", check="off")
+>>> compiled(-2.0, 5.0, -4.0)
+(-12.0, (-4.0, -4.0, 3.0))
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import bpcompile.ops  # noqa: F401  fills the table of primitives
+from bpcompile.diagnostics import CompileError, Diagnostic, Source, error
+from bpcompile.emit import Emitted, Emitter
+from bpcompile.ir import Param, Program, Shape, Tree, Var
+from bpcompile.passes.cse import share
+from bpcompile.passes.cut import cut
+from bpcompile.passes.dead import eliminate_dead
+from bpcompile.passes.expand import expand
+from bpcompile.passes.guards import find_guards
+from bpcompile.passes.recognise import recognise
+from bpcompile.passes.safe_branches import guard_branches
+from bpcompile.passes.simplify import simplify
+from bpcompile.reverse import reverse
+from bpcompile.wellformed import check as check_program
+
+if TYPE_CHECKING:
+    import sympy
+
+    from bpcompile.check import Certificate
+
+_TARGETS: Final = ("python", "numpy")
+_LAYOUTS: Final = ("function", "split", "script")
+_STYLES: Final = ("code", "notes")
+_NUMERICS: Final = ("stable", "literal")
+_CHECKS: Final = ("full", "fast", "off")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile; see `compile_gradient`."""
+
+    target: str = "python"
+    layout: str = "function"
+    style: str = "code"
+    numerics: str | None = None
+    check: str = "full"
+    template: Path | None = None
+    progress: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("target", _TARGETS), ("layout", _LAYOUTS), ("style", _STYLES), ("check", _CHECKS)):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise error("E001", f"{name} `{value}` is not one of {', '.join(allowed)}")
+        if self.numerics not in (None, *_NUMERICS):
+            raise error("E001", f"numerics `{self.numerics}` is not one of {', '.join(_NUMERICS)}")
+
+    @property
+    def literal(self) -> bool:
+        """Whether formulas stay as written; lecture style keeps them unless told otherwise."""
+        return (self.numerics or ("literal" if self.style == "notes" else "stable")) == "literal"
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """
+    A compiled gradient.
+
+    Attributes:
+        source: The emitted file.
+        program: What was read.
+        gradient: The same with the backward pass, as emitted.
+        certificate: What was checked; None with `check="off"`.
+        notes: Warnings and notes.
+    """
+
+    source: str
+    program: Program
+    gradient: Program
+    emitted: Emitted
+    certificate: Certificate | None
+    notes: list[Diagnostic] = field(default_factory=list)
+
+    @cached_property
+    def namespace(self) -> dict[str, Any]:
+        """The emitted module, run once."""
+        namespace: dict[str, Any] = {"__name__": "bpcompile_gradient"}
+        exec(compile(self.source, "<gradient>", "exec"), namespace)  # noqa: S102  our own text
+        return namespace
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the emitted `value_and_grad`; in layout `split`, `forward` and `backward` one after the other."""
+        if self.emitted.layout == "function":
+            return self.namespace["value_and_grad"](*args, **kwargs)
+        if self.emitted.layout == "split":
+            upstream = [kwargs.pop(name, 1.0) for name in self.emitted.seeds]
+            result, cache = self.namespace["forward"](*args, **kwargs)
+            return result, self.namespace["backward"](*upstream, cache)
+        msg = "layout `script` is a page to run, not a function to call"
+        raise TypeError(msg)
+
+    def value(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the emitted `value`, or `forward` without its cache."""
+        if self.emitted.layout == "split":
+            return self.namespace["forward"](*args, **kwargs)[0]
+        return self.namespace["value"](*args, **kwargs)
+
+
+def compile_gradient(
+    expr: sympy.Expr | Mapping[str, Any] | Sequence[Any] | str,
+    *,
+    wrt: Sequence[Any] | None = None,
+    of: Sequence[str] | None = None,
+    at: Mapping[Any, Any] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    **options: Any,
+) -> Compiled:
+    """
+    Compile the gradient of an expression.
+
+    Args:
+        expr: A SymPy expression; a dict of named stages, the last of which is the output; or source text (forward code, or
+            a single expression).
+        wrt: The inputs whose gradients are wanted, all unless given.
+        of: The outputs, for a dict of stages or source text.
+        at: Example values.
+        shapes: Shapes of array inputs, such as `{"x": ("N",)}`.
+        **options: `target` (`python`, `numpy`), `layout` (`function`, `split`, `script`), `style` (`code`, `notes`),
+            `numerics` (`stable`, `literal`), `check` (`full`, `fast`, `off`), `template` (a jinja2 file).
+
+    Returns:
+        The emitted source with its certificate, callable as `value_and_grad`.
+
+    Raises:
+        CompileError: The input can't be compiled, or the result failed its check.
+    """
+    chosen = Options(**options)
+    names = None if wrt is None else [str(w) for w in wrt]
+    given = None if at is None else {str(k): v for k, v in at.items()}
+    if isinstance(expr, str):
+        source = Source(expr, "<string>")
+        return compile_source(source, wrt=names, of=of, at=given, shapes=shapes, options=chosen)
+    from bpcompile.frontends import sympy_exprs  # noqa: PLC0415  only where SymPy objects come in
+
+    if isinstance(expr, Mapping):
+        stages = {str(k): v for k, v in expr.items()}
+        outputs = {k: stages[k] for k in (of or [list(stages)[-1]])}
+    elif isinstance(expr, Sequence):
+        outputs = {f"f{i}": e for i, e in enumerate(expr, 1)}
+        stages = {}
+    else:
+        outputs, stages = {"f": expr}, {}
+    program = sympy_exprs.read_expressions(outputs, stages=stages, wrt=names, at=given, shapes=shapes)
+    return compile_program(program, chosen)
+
+
+def compile_source(
+    source: Source,
+    *,
+    wrt: Sequence[str] | None = None,
+    of: Sequence[str] | None = None,
+    at: Mapping[str, Any] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    options: Options,
+) -> Compiled:
+    """Compile forward code or a one-line expression that is not in a file."""
+    from bpcompile.frontends import python_source  # noqa: PLC0415  only where code comes in
+
+    one_liner = not re.search(r"^\s*(def|for|if|import|from)\b", source.text, re.MULTILINE) and not _assigns_numbers(source.text)
+    read = python_source.read_expression if one_liner else python_source.read_code
+    return compile_program(read(source, shapes=shapes, wrt=wrt, of=of, at=at), options)
+
+
+def _assigns_numbers(text: str) -> bool:
+    return re.search(r"^\s*\w+\s*=\s*(-?[\d.]|\[)", text, re.MULTILINE) is not None
+
+
+def compile_expression(
+    text: str,
+    *,
+    wrt: Sequence[str] | None = None,
+    of: Sequence[str] | None = None,
+    at: Mapping[str, Any] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    **options: Any,
+) -> Compiled:
+    """Compile the text of `bpcompile -e`: an expression, or `a = ...; b = ...`; free names are the inputs."""
+    from bpcompile.frontends import python_source  # noqa: PLC0415  only where code comes in
+
+    program = python_source.read_expression(Source(text, "<expression>"), shapes=shapes, wrt=wrt, of=of, at=at)
+    return compile_program(program, Options(**options))
+
+
+def compile_file(
+    path: Path | str,
+    *,
+    wrt: Sequence[str] | None = None,
+    of: Sequence[str] | None = None,
+    at: Mapping[str, Any] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    text: bytes | None = None,
+    **options: Any,
+) -> Compiled:
+    """
+    Compile a file: one that imports sympy is run, any other is parsed and never run.
+
+    Args:
+        path: The file.
+        wrt, of, at, shapes: As in `compile_gradient`.
+        text: What the file holds, if it was read already (standard input).
+        **options: As in `compile_gradient`.
+    """
+    from bpcompile.frontends import python_source  # noqa: PLC0415  only where code comes in
+
+    chosen = Options(**options)
+    source = python_source.read_bytes(Path(path) if text is None else text, str(path))
+    if python_source.imports_sympy(source):
+        from bpcompile.frontends import sympy_file  # noqa: PLC0415  only where SymPy comes in
+
+        program = sympy_file.read_file(Path(path), source, wrt=wrt, of=of, at=at, shapes=shapes)
+    else:
+        program = python_source.read_code(source, shapes=shapes, wrt=wrt, of=of, at=at)
+    return compile_program(program, chosen)
+
+
+def compile_program(program: Program, options: Options) -> Compiled:
+    """Compile a program that a front end has read."""
+    progress = options.progress or (lambda _: None)
+    target = "math" if options.target == "python" else "numpy"
+    thorough = options.check != "off"
+
+    def verified(result: Program) -> Program:
+        if thorough:
+            check_program(result)
+        return result
+
+    progress("reverse pass")
+    primal = verified(program)
+    compact = options.style == "code"
+    stages = verified(cut(share(recognise(eliminate_dead(primal), stable=not options.literal))))
+    joint = verified(reverse(find_guards(stages), upstream=options.layout != "script", textbook=not compact))
+    progress("passes")
+    joint = verified(expand(joint, target=target, literal=options.literal))
+    if compact:
+        joint = verified(simplify(joint))
+    joint = verified(share(find_guards(joint)))
+    joint = verified(find_guards(eliminate_dead(joint)))
+    if target == "numpy":
+        joint = verified(guard_branches(joint))
+    forward = eliminate_dead(_without_gradients(joint))
+    if options.layout == "script":
+        _complete_examples(joint)
+    progress("writing")
+    emitter = Emitter(joint, forward, written=stages, target=options.target, layout=options.layout, style=options.style)
+    context = emitter.context()
+    notes = [*program.notes, *_rename_notes(emitter.names.changed)]
+    header = _header(program, emitter, context)
+    emitted = emitter.emitted(_render(options, context, header))
+    certificate = None
+    if options.check != "off":
+        from bpcompile.check import certify  # noqa: PLC0415  brings mpmath
+
+        certificate = certify(primal, emitted, level=options.check, gradient=joint, progress=options.progress)  # type: ignore[arg-type]  # validated by Options
+        if not certificate.ok:
+            raise CompileError(
+                Diagnostic(
+                    "E900",
+                    "the emitted gradient failed its own check, so nothing is written",
+                    help="\n          ".join(certificate.lines()),
+                ),
+            )
+        emitted = emitter.emitted(_render(options, context, header + [""] + certificate.lines()))
+    return Compiled(emitted.text, program, joint, emitted, certificate, notes)
+
+
+def _without_gradients(joint: Program) -> Program:
+    forward = joint.with_eqns([eqn for eqn in joint.eqns if eqn.origin is None])
+    forward.gradients = {}
+    return forward
+
+
+def _rename_notes(changed: list[tuple[str, str]]) -> list[Diagnostic]:
+    return [Diagnostic("N101", f"`{_plain(old)}` is called `{new}` in the output", level="note") for old, new in changed]
+
+
+def _plain(text: str) -> str:
+    """Return a user's name in a form that can end neither a comment nor a docstring."""
+    return "".join(c if c.isprintable() and c not in '"\\' else "?" for c in text)
+
+
+def _header(program: Program, emitter: Emitter, context: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the module docstring, without the certificate."""
+    inputs = ", ".join(context["params"])
+    outputs = ", ".join(context["outputs"])
+    lines = [f"Value and gradient of {outputs}({inputs}).", "", "Written by bpcompile."]
+    if "from scipy import special" in context["imports"]:
+        lines[-1] += " Needs SciPy, for functions that the standard library and NumPy lack."
+    lines += [f"`{_plain(old)}` of the input is called `{new}` here." for old, new in emitter.names.changed]
+    for param, name in zip(emitter.params, context["params"], strict=True):
+        if param.note:
+            lines.append(f"{name}: {_plain(param.note)}.")
+    return lines
+
+
+def _render(options: Options, context: Mapping[str, Any], header: Sequence[str]) -> str:
+    import jinja2  # noqa: PLC0415  only where something is written
+
+    path = options.template or _template_folder() / "file.py.j2"
+    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  Python source, not HTML
+    try:
+        template = environment.from_string(path.read_text(encoding="utf-8"))
+        docs = _docs(context)
+        text = template.render(**context, **docs, docstring="\n".join(header).rstrip() + ("\n" if len(header) > 1 else ""))
+    except (jinja2.TemplateError, OSError, UnicodeDecodeError) as problem:
+        line = getattr(problem, "lineno", None)
+        where = f"{path}:{line}" if line else str(path)
+        raise error("E002", f"the template {where} can't be used: {problem}") from None
+    return text.rstrip("\n") + "\n"
+
+
+def _template_folder() -> Path:
+    here = Path(__file__).parent
+    inside = here / "templates"
+    return inside if inside.is_dir() else here.parent / "templates"
+
+
+def _docs(context: Mapping[str, Any]) -> dict[str, Any]:
+    result, gradients = context["result"], context["gradients"]
+    upstream = ", ".join(context["seeds"])
+    default = "1.0"
+    return {
+        "value_doc": f"Return {result}.",
+        "value_and_grad_doc": f"Return {result} and its gradients {gradients}, given the upstream gradient {upstream}.",
+        "forward_doc": f"Return {result} and a cache for `backward`.",
+        "backward_doc": f"Return the gradients {gradients}, given the upstream gradient {upstream}.",
+        "seed_params": [f"{seed}={default}" for seed in context["seeds"]],
+    }
+
+
+def _complete_examples(program: Program) -> None:
+    """Give inputs without an example value one, so that a page of lecture notes can run."""
+    for i, param in enumerate(p for p in program.params if p.seed is None):
+        if param.example is None:
+            param.example = _example(param, i)
+
+
+def _example(param: Param, index: int) -> Any:
+    def fill(tree: Tree, k: int) -> Any:
+        if isinstance(tree, Var):
+            number = (3, -4, 2, -1, 5, 0.5, 1.5)[k % 7]
+            return [number, number + 1] if tree.shape else number
+        return [fill(t, k + j) for j, t in enumerate(tree)]
+
+    return fill(param.tree, index)

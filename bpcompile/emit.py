@@ -1,0 +1,582 @@
+"""
+Turn a program with adjoints into source text: names, inlining of single-use temporaries, statements.
+
+A value gets a statement of its own if it is a stage (the user named it, or a person would), if more than one place reads
+it, or if the line would get too long; all others stand where they are used. Statements of the backward pass are grouped under
+the stage that they undo. The text around them comes from a template, which knows nothing of operations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bpcompile.forms import Prec
+from bpcompile.ir import Atom, Eqn, Lit, Output, Param, Program, Tree, Var, leaves
+from bpcompile.naming import Names
+from bpcompile.printer import Text, show
+from bpcompile.targets import TARGETS, import_lines
+
+_WIDTH: Final = 88
+#: A comment further right than this is not aligned with its neighbours.
+_FAR: Final = 56
+_IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
+
+
+@dataclass(slots=True)
+class Emitted:
+    """
+    The emitted text and how to call it.
+
+    Layout `function` defines `value(*params)` and `value_and_grad(*params, df=1.0, ...)`, which returns
+    `(f, (dx, dy))`; with several outputs `((f, g), (dx, dy))` and one upstream parameter an output.
+    Layout `split` defines `forward(*params) -> (f, cache)` and `backward(df, cache) -> (dx, dy)`.
+    Layout `script` assigns example values to the inputs at the top of the module and leaves outputs and gradients in
+    module variables (upstream gradients are 1).
+
+    Attributes:
+        text: The file.
+        layout: `function`, `split` or `script`.
+        target: `python` or `numpy`.
+        params: The inputs in order (without upstream gradients), with the name each has in the text.
+        outputs: Name of each output in the text.
+        seeds: Name of the upstream gradient of each output; empty in layout `script`.
+        gradients: The inputs whose gradient is returned, in order, with the name of the gradient.
+    """
+
+    text: str
+    layout: str
+    target: str
+    params: list[tuple[Param, str]] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    seeds: list[str] = field(default_factory=list)
+    gradients: list[tuple[Param, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Line:
+    """A statement, or a comment line where `code` is empty."""
+
+    code: str
+    comment: str = ""
+
+
+class _Body:
+    """Statements of one sequence of equations."""
+
+    def __init__(self, emitter: Emitter, eqns: Sequence[Eqn], results: Iterable[Atom]) -> None:
+        self.emitter = emitter
+        self.names = emitter.names
+        self.target = emitter.target
+        self.env: dict[Var, Text] = dict(emitter.inputs)
+        self.lines: list[Line] = []
+        self.pending: dict[Var, Eqn] = {}
+        self.consumer: dict[Var, Var] = {}
+        self.statement: dict[Var, str] = {}
+        self.number: dict[Var, int] = {}
+        self.block: Var | None = None
+        self.eqns = eqns
+        self.results = list(results)
+        self.uses: dict[Var, int] = {}
+        self.mutated: set[Var] = set()
+        self._count()
+
+    def _count(self) -> None:
+        uses = self.uses
+        for eqn in self.eqns:
+            for arg in eqn.args:
+                if isinstance(arg, Var):
+                    uses[arg] = uses.get(arg, 0) + 1
+            if eqn.out.twin is not None and eqn.args and isinstance(eqn.args[0], Var) and eqn.args[0].twin is eqn.out.twin:
+                self.mutated.add(eqn.args[0])
+        for atom in self.results:
+            if isinstance(atom, Var):
+                uses[atom] = uses.get(atom, 0) + 1
+                if atom.twin is not None:
+                    self.mutated.add(atom)
+        if self.target.forms == "math":
+            for eqn in self.eqns:
+                if eqn.guard and self.is_named(eqn.out):
+                    for condition, _ in eqn.guard:
+                        uses[condition] = uses.get(condition, 0) + 1
+
+    def is_named(self, var: Var) -> bool:
+        """Whether a value has a statement of its own, whatever the length of lines."""
+        if var.stage or self.uses.get(var, 0) > 1 or var in self.mutated:
+            return True
+        return var.twin is not None and self.emitter.keeps_twin(var.twin)
+
+    def text(self, atom: Atom) -> Text:
+        """Return how an operand is written at this point."""
+        if isinstance(atom, Lit):
+            text, prec = self.target.number(atom.value)
+            if text.lstrip("-").startswith(self.target.module + "."):
+                self.emitter.modules.add({"np": "numpy"}.get(self.target.module, self.target.module))
+            return Text(text, prec)
+        return self.env[atom]
+
+    def run(self, *, inline_last: Callable[[Var], bool] | None = None) -> None:
+        """Make the statements."""
+        for eqn in self.eqns:
+            self._equation(eqn, inline_last)
+
+    def _equation(self, eqn: Eqn, inline_last: Callable[[Var], bool] | None) -> None:
+        out = eqn.out
+        version = self._previous(eqn)
+        if version is not None:
+            added = self.text(eqn.args[1])
+            sign = "+=" if eqn.prim.name == "add" else "-="
+            self._take(eqn.args[1], out)
+            self._assign(eqn, sign, added, version)
+            self.env[out] = Text(version)
+            return
+        if eqn.prim.name == "copy" and self._copy(eqn, inline_last):
+            return
+        text = self._operation(eqn)
+        if self.is_named(out) and not (inline_last is not None and inline_last(out)):
+            self.define(eqn, text)
+        else:
+            self.env[out] = text
+            self.pending[out] = eqn
+
+    def _previous(self, eqn: Eqn) -> str | None:
+        """Return the name of the adjoint that an equation adds to in place, if it does."""
+        if eqn.out.twin is None or eqn.prim.name not in {"add", "sub"} or not isinstance(eqn.args[0], Var):
+            return None
+        if eqn.args[0].twin is not eqn.out.twin or eqn.args[0] in self.emitter.seeds:
+            return None
+        name = self.env[eqn.args[0]].text
+        self.names.of[eqn.out] = name
+        return name
+
+    def _copy(self, eqn: Eqn, inline_last: Callable[[Var], bool] | None) -> bool:
+        """Emit an alias, or nothing where nobody needs the second name."""
+        source = self.text(eqn.args[0])
+        out = eqn.out
+        fresh = source.prec < Prec.ATOM or not _IDENTIFIER.fullmatch(source.text) or isinstance(eqn.args[0], Lit)
+        if inline_last is not None and inline_last(out):
+            self.env[out] = source
+            self.pending[out] = eqn
+            return True
+        if not self.is_named(out):
+            self.env[out] = source
+            if isinstance(eqn.args[0], Var) and eqn.args[0] in self.pending:
+                self.pending[out] = self.pending.pop(eqn.args[0])
+                self.pending[out] = self.pending[out].replace(out=out)
+            return True
+        if out.twin is not None and out not in self.mutated and not self.emitter.keeps_twin(out.twin):
+            self.env[out] = source
+            return True
+        if self.target.forms == "numpy" and not fresh and out in self.mutated:
+            return False
+        self._take(eqn.args[0], out)
+        self.define(eqn, source)
+        return True
+
+    def _operation(self, eqn: Eqn) -> Text:
+        form = eqn.prim.form(self.target.forms, eqn.params)
+        for i in form.atoms:
+            if self.text(eqn.args[i]).prec < Prec.ATOM or not _IDENTIFIER.match(self.text(eqn.args[i]).text):
+                self._settle(eqn.args[i])
+        operands = [self.text(a) for a in eqn.args]
+        if sum(len(o.text) for o in operands) > _WIDTH - 10:
+            # Longest first, until the rest fits.
+            order = sorted(range(len(operands)), key=lambda i: (-len(operands[i].text), i))
+            for i in order:
+                if sum(len(o.text) for o in operands) <= _WIDTH - 10:
+                    break
+                if len(operands[i].text) > 20:  # noqa: PLR2004  short ones would not help
+                    self._settle(eqn.args[i])
+                    operands = [self.text(a) for a in eqn.args]
+        for arg in eqn.args:
+            self._take(arg, eqn.out)
+        self.emitter.modules.update(form.imports)
+        return show(eqn.prim.name, form, operands, notes=self.emitter.notes)
+
+    def _take(self, atom: Atom, into: Var) -> None:
+        """Record that a value without a statement is part of another."""
+        if isinstance(atom, Var) and self.pending.pop(atom, None) is not None:
+            self.consumer[atom] = into
+
+    def _settle(self, atom: Atom) -> None:
+        """Give a value that waited to be inlined a statement after all."""
+        if isinstance(atom, Var) and atom in self.pending:
+            self.define(self.pending.pop(atom), self.env[atom])
+
+    def define(self, eqn: Eqn, text: Text) -> None:
+        """Emit `name = text`."""
+        name = self.names.name(eqn.out) if eqn.out.twin is None else self.emitter.adjoint_name(eqn.out)
+        self._assign(eqn, "=", text, name)
+        self.env[eqn.out] = Text(name)
+
+    def _assign(self, eqn: Eqn, sign: str, text: Text, name: str) -> None:
+        code = text.text
+        if eqn.guard and self.target.forms == "math" and not isinstance(eqn.args[0] if eqn.args else None, Lit):
+            conditions = [self._condition(c, taken) for c, taken in eqn.guard]
+            code = f"{text.within(Prec.OR)} if {' and '.join(conditions)} else 0.0"
+        self.place(eqn, Line(f"{name} {sign} {code}", eqn.note))
+        if sign == "=":
+            self.statement[eqn.out] = f"{name} = {code}"
+
+    def _condition(self, condition: Var, taken: bool) -> str:  # noqa: FBT001  a pair of a guard
+        text = self.text(condition)
+        return text.within(Prec.AND if taken else Prec.NOT) if taken else f"not {text.within(Prec.NOT)}"
+
+    def place(self, eqn: Eqn, line: Line) -> None:
+        """Append a statement."""
+        _ = eqn
+        self.lines.append(line)
+
+
+class _Backward(_Body):
+    """Statements of the backward pass, in blocks that name what they undo."""
+
+    def __init__(self, emitter: Emitter, forward: _Body, eqns: Sequence[Eqn], results: Iterable[Atom]) -> None:
+        self.forward = forward
+        super().__init__(emitter, eqns, results)
+        self.env = dict(forward.env)
+        self.owners: dict[Var, Var | None] = {}
+
+    def owner(self, origin: Var | None) -> Var | None:
+        """Return the stage in whose statement a primal value was computed."""
+        chain: list[Var] = []
+        at: Var | None = origin
+        while at is not None and at not in self.owners and at in self.forward.consumer:
+            chain.append(at)
+            at = self.forward.consumer[at]
+        found = None if at is None else self.owners.get(at, at if at in self.forward.statement else None)
+        for var in chain:
+            self.owners[var] = found
+        return found
+
+    def place(self, eqn: Eqn, line: Line) -> None:
+        owner = self.owner(eqn.origin)
+        if owner is not None and owner is not self.block:
+            self.lines.append(Line("", f"backprop {self.forward.statement[owner]}"))
+            self.block = owner
+        number = self.forward.number.get(self.block) if self.block is not None else None
+        line.comment = _joined(f"({number})" if number else "", line.comment)
+        self.lines.append(line)
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(p for p in parts if p)
+
+
+class Emitter:
+    """
+    Emits one program.
+
+    Args:
+        program: After the reverse pass and the passes.
+        forward: The same program without its backward pass, for `value`.
+        target: `python` or `numpy`.
+        layout: `function`, `split` or `script`.
+        style: `code` or `notes`.
+        written: The program before gates were spelled out for the target: what values are named after.
+    """
+
+    def __init__(self, program: Program, forward: Program, *, written: Program, target: str, layout: str, style: str) -> None:
+        self.program = program
+        self.forward = forward
+        self.target = TARGETS[target]
+        self.layout = layout
+        self.notes = style == "notes"
+        self.modules: set[str] = set()
+        self.names = Names(program, written)
+        self.inputs: dict[Var, Text] = {}
+        self.seeds: set[Var] = set()
+        self.seed_names: list[str] = []
+        self.gradient_names: list[tuple[Param, str]] = []
+        self._twin_names: dict[Var, str] = {}
+        self._twins: dict[Var, bool] = {}
+        self._named: set[Var] = set()
+        self.params = [p for p in program.params if p.seed is None]
+        self._name_inputs()
+
+    # -- names of inputs and adjoints ----------------------------------------------------------------------------------
+
+    def _name_inputs(self) -> None:
+        unpack = self.layout != "script" and not self.notes
+        for param, name in zip(self.params, self.names.params, strict=True):
+            if isinstance(param.tree, Var):
+                self.inputs[param.tree] = Text(name)
+                self.names.of[param.tree] = name
+                continue
+            for var, path in _paths(param.tree):
+                text = self.names.unique(name + "_".join(map(str, path))) if unpack else name + "".join(f"[{i}]" for i in path)
+                self.inputs[var] = Text(text)
+                self.names.of[var] = text if unpack else name + "_".join(map(str, path))
+        self.output_names = [self._output_name(o) for o in self.program.outputs]
+        for output_name, seed in zip(self.output_names, self.program.seeds, strict=True):
+            if isinstance(seed, Var) and any(p.tree is seed for p in self.program.params):
+                text = self.names.gradient(output_name)
+                self.inputs[seed] = Text(text)
+                self.names.of[seed] = text
+                self.seeds.add(seed)
+                self.seed_names.append(text)
+        for param, name in zip(self.params, self.names.params, strict=True):
+            if any(v in self.program.gradients for v in param.leaves()):
+                gradient = self.names.gradient(name)
+                self.gradient_names.append((param, gradient))
+                if isinstance(param.tree, Var):
+                    self._twin_names[param.tree] = gradient
+
+    def _output_name(self, output: Output) -> str:
+        atom = output.atom
+        if isinstance(atom, Var) and (atom in self.names.of or atom in self.inputs):
+            return self.names.of.get(atom) or self.inputs[atom].text
+        return self.names.unique(output.name if output.name.isidentifier() else "f")
+
+    def adjoint_name(self, var: Var) -> str:
+        """Return the name that all versions of an adjoint share."""
+        twin = var.twin
+        assert twin is not None
+        if twin not in self._twin_names:
+            base = self.names.of.get(twin)
+            if base is None:
+                base = self.names.stem(twin) or self.names._fallback(twin)  # noqa: SLF001  the fallback is part of naming
+            self._twin_names[twin] = self.names.gradient(base)
+        self.names.of[var] = self._twin_names[twin]
+        return self._twin_names[twin]
+
+    def keeps_twin(self, twin: Var) -> bool:
+        """Whether the adjoint of a value has a statement of its own even if only one place reads it."""
+        return twin in self.program.gradients or twin.stage
+
+    # -- statements ----------------------------------------------------------------------------------------------------
+
+    def statements(self) -> None:
+        """Make the statements of the whole file."""
+        program = self.program
+        split = next((i for i, eqn in enumerate(program.eqns) if eqn.origin is not None), len(program.eqns))
+        outputs = [o.atom for o in program.outputs]
+        gradients = [a for p in self.params for v in p.leaves() if (a := program.gradients.get(v)) is not None]
+        self.body = _Body(self, program.eqns[:split], outputs)
+        for eqn in program.eqns[split:]:  # what the backward pass reads must have a name
+            for arg in eqn.args:
+                if isinstance(arg, Var):
+                    self.body.uses[arg] = self.body.uses.get(arg, 0) + 1
+        self.body.run()
+        self._number()
+        self.backward = _Backward(self, self.body, program.eqns[split:], gradients)
+        last = program.eqns[-1].origin if len(program.eqns) > split else None
+        last_owner = self.backward.owner(last)
+        lists = {a for p in self.params if not isinstance(p.tree, Var) for v in p.leaves() if isinstance(a := program.gradients.get(v), Var)}
+        versions = {eqn.out for eqn in program.eqns[split:] if self._is_version(eqn)}
+        origin = {eqn.out: eqn.origin for eqn in program.eqns[split:]}
+
+        def inline_last(var: Var) -> bool:
+            if var not in lists or var in versions or self.backward.uses.get(var, 0) > 1:
+                return False
+            return var not in self._added_to and self.backward.owner(origin[var]) is last_owner
+
+        self._added_to = {eqn.args[0] for eqn in program.eqns[split:] if self._is_version(eqn)}
+        self.backward.run(inline_last=inline_last)
+        self._pack()
+
+    @staticmethod
+    def _is_version(eqn: Eqn) -> bool:
+        first = eqn.args[0] if eqn.args else None
+        return eqn.out.twin is not None and isinstance(first, Var) and first.twin is eqn.out.twin
+
+    def _number(self) -> None:
+        """Number the statements of the forward pass that the backward pass undoes."""
+        body = self.body
+        undone = {eqn.origin for eqn in self.program.eqns if eqn.origin is not None}
+        owners = {body.consumer.get(v, v) for v in undone if v is not None}
+        for var in reversed(list(body.consumer)):
+            if var in owners:
+                owners.add(body.consumer[var])
+        count = 0
+        position = {id(line): line for line in body.lines}
+        assert len(position) == len(body.lines)
+        by_code = {line.code: line for line in body.lines}
+        for var, code in body.statement.items():
+            if var in owners or var in undone:
+                count += 1
+                body.number[var] = count
+                line = by_code[code]
+                line.comment = _joined(f"({count})", line.comment)
+
+    def _pack(self) -> None:
+        """Put the gradients of list elements together, and write those that nothing contributed to."""
+        body = self.backward
+        number = body.forward.number.get(body.block) if body.block is not None else None
+        comment = f"({number})" if number else ""
+        for param, name in self.gradient_names:
+            if isinstance(param.tree, Var):
+                gradient = self.program.gradients[param.tree]
+                if isinstance(gradient, Lit):
+                    body.lines.append(Line(f"{name} = {self._constant(gradient, param.tree)}", "does not depend on it" if gradient.value == 0 else ""))
+                elif body.env[gradient].text != name:
+                    source = body.env[gradient].text
+                    body.lines.append(Line(f"{name} = {source + '.copy()' if self.target.forms == 'numpy' else source}", comment))
+                continue
+            line = f"{name} = {self._list(param.tree)}"
+            body.lines.append(Line(line, comment))
+
+    def _list(self, tree: Tree) -> str:
+        if isinstance(tree, Var):
+            gradient = self.program.gradients[tree]
+            return self._constant(gradient, tree) if isinstance(gradient, Lit) else self.backward.env[gradient].text
+        return f"[{', '.join(self._list(t) for t in tree)}]"
+
+    def _constant(self, literal: Lit, var: Var) -> str:
+        if self.target.forms == "numpy" and self.layout != "script":
+            self.modules.add("numpy")
+            name = self.inputs[var].text
+            return f"np.zeros_like({name})" if literal.value == 0 else f"np.full_like({name}, {literal.value!r})"
+        return repr(float(literal.value))
+
+    # -- the file ------------------------------------------------------------------------------------------------------
+
+    def context(self) -> dict[str, Any]:
+        """Return what the template is rendered with: finished lines, and names."""
+        self.statements()
+        value = _Body(self, self.forward.eqns, [o.atom for o in self.forward.outputs])
+        value.run()
+        numpy = self.target.forms == "numpy"
+        outputs = [value.text(o.atom).text if isinstance(o.atom, Lit) else self.body.text(o.atom).text for o in self.program.outputs]
+        constants = [Line(f"{n} = {t}") for n, t in zip(self.output_names, outputs, strict=True) if n != t]
+        params = list(self.names.params)
+        seeds = list(self.seed_names)
+        entry: list[Line] = []
+        seed_entry: list[Line] = []
+        if numpy and self.layout != "script":
+            self.modules.add("numpy")
+            entry = self._entry_lines()
+            seed_entry = [
+                Line(f"{seed} = np.broadcast_to(np.asarray({seed}, dtype={output}.dtype), {output}.shape)")
+                for seed, output in zip(seeds, self.output_names, strict=True)
+            ]
+        unpack = [Line(self._unpack(p, n)) for p, n in zip(self.params, params, strict=True) if not isinstance(p.tree, Var)]
+        if self.layout == "script" or self.notes:
+            unpack = []
+        results = _tuple(self.output_names) if len(self.output_names) > 1 else self.output_names[0]
+        gradients = [name for _, name in self.gradient_names]
+        cache = self._cached(params)
+        backward = self.backward.lines
+        return {
+            "layout": self.layout,
+            "target": self.target.name,
+            "imports": import_lines(self.modules | ({"math"} if False else set())),
+            "params": params,
+            "seeds": seeds,
+            "outputs": self.output_names,
+            "result": results,
+            "gradients": _tuple(gradients),
+            "gradient_names": gradients,
+            "array_entry": numpy and self.layout != "script",
+            "entry": layout(entry + unpack),
+            "value_lines": layout(value.lines + constants),
+            "forward_lines": layout(self.body.lines + constants),
+            "seed_lines": layout(seed_entry),
+            "backward_lines": layout(backward),
+            "cache": _tuple(cache),
+            "examples": [f"{n} = {_example(p)}" for p, n in zip(self.params, params, strict=True)],
+        }
+
+    def _entry_lines(self) -> list[Line]:
+        lines = []
+        shaped = any(v.shape for p in self.params for v in p.leaves())
+        names = []
+        for param, name in zip(self.params, self.names.params, strict=True):
+            if isinstance(param.tree, Var):
+                ndim = f", ndim={len(param.tree.shape)}" if shaped else ""
+                lines.append(Line(f'{name} = _array("{name}", {name}{ndim})'))
+                names.append((name, param.tree.shape))
+        if not shaped and len(names) > 1:
+            lines.append(Line(f"_same_shape({', '.join(f'{n}={n}' for n, _ in names)})"))
+        dims: dict[Any, str] = {}
+        for name, shape in names:
+            for axis, dim in enumerate(shape):
+                here = f"{name}.shape[{axis}]"
+                if isinstance(dim, int):
+                    lines.append(Line(f'_same_size({name}={here}, declared={dim})'))
+                elif dim in dims:
+                    first = dims[dim]
+                    lines.append(Line(f"_same_size({first.partition('.')[0]}={first}, {name}={here})"))
+                else:
+                    dims[dim] = here
+        return lines
+
+    def _unpack(self, param: Param, name: str) -> str:
+        def show_tree(tree: Tree) -> str:
+            if isinstance(tree, Var):
+                return self.inputs[tree].text
+            return f"({', '.join(show_tree(t) for t in tree)}{',' if len(tree) == 1 else ''})"
+
+        text = show_tree(param.tree)
+        top = param.tree
+        return f"{text[1:-1] if not isinstance(top, Var) and len(top) > 1 else text} = {name}"
+
+    def _cached(self, params: list[str]) -> list[str]:
+        used = {word for line in self.backward.lines for word in _IDENTIFIER.findall(line.code)}
+        if self.target.forms == "numpy":
+            used.update(self.output_names)
+        names = [n for n in params if n in used]
+        names += [t.text for v, t in self.inputs.items() if v not in self.seeds and t.text in used and t.text not in names and "[" not in t.text]
+        for var in self.body.statement:
+            name = self.body.env[var].text
+            if name in used and name not in names:
+                names.append(name)
+        return names
+
+    def emitted(self, text: str) -> Emitted:
+        """Return the text with the names that a caller needs."""
+        return Emitted(
+            text,
+            self.layout,
+            self.target.name,
+            params=list(zip(self.params, self.names.params, strict=True)),
+            outputs=list(self.output_names),
+            seeds=list(self.seed_names),
+            gradients=list(self.gradient_names),
+        )
+
+
+def layout(lines: Sequence[Line]) -> list[str]:
+    """Return the lines as text, comments aligned where that does not push them far to the right."""
+    widths = [len(line.code) for line in lines if line.code and line.comment]
+    near = [w for w in widths if w <= _FAR]
+    column = max(near, default=0)
+    result = []
+    for line in lines:
+        if not line.code:
+            result.append(f"# {line.comment}")
+        elif line.comment:
+            result.append(f"{line.code.ljust(column)}  # {line.comment}")
+        else:
+            result.append(line.code)
+    return result
+
+
+def _paths(tree: Tree) -> list[tuple[Var, tuple[int, ...]]]:
+    stack: list[tuple[Tree, tuple[int, ...]]] = [(tree, ())]
+    found = []
+    while stack:
+        node, path = stack.pop()
+        if isinstance(node, Var):
+            found.append((node, path))
+        else:
+            stack.extend((child, (*path, i)) for i, child in reversed(list(enumerate(node))))
+    return found
+
+
+def _tuple(names: Sequence[str]) -> str:
+    """Return the text of a tuple."""
+    return f"({names[0]},)" if len(names) == 1 else f"({', '.join(names)})"
+
+
+def _example(param: Param) -> str:
+    """Return an example value as source text."""
+    def show_value(value: Any) -> str:
+        if isinstance(value, list | tuple):
+            return f"[{', '.join(map(show_value, value))}]"
+        return repr(value)
+
+    text = show_value(param.example)
+    return f"np.array({text})" if any(v.shape for v in leaves(param.tree)) else text

@@ -1,0 +1,262 @@
+"""
+Gate proofs: the derivative rule of a primitive, minus SymPy's derivative of the primitive, is 0.
+
+A rule is called with SymPy symbols. The real line is cut into the cases that the samples of the primitive visit (signs of the
+operands, and their order where that matters), so that absolute values, steps and choices resolve; in each case the difference
+must simplify to 0. Where SymPy can't see that it is 0, it is evaluated at 50 digits, and the gate is called numeric, not proved.
+A proof is made once a process, so the whole layer is linear in the program.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import sympy
+from mpmath import mp
+
+from bpcompile import exact
+from bpcompile.ir import Lit, Program
+from bpcompile.oracle import Unsupported, compile_high, differentiate
+from bpcompile.primitive import ZERO, Primitive
+
+Status = Literal["proved", "numeric", "failed", "unchecked"]
+
+_RANK: Final[dict[str, int]] = {"proved": 0, "numeric": 1, "unchecked": 2, "failed": 3}
+#: Operations whose rules look at a literal operand; proved for the literals that a program has.
+_SPECIALISED: Final = frozenset({"pow", "powr", "div"})
+#: At most so many different literals a program are proved one by one.
+_MAX_LITERALS: Final = 16
+_POINTS: Final = 6
+_MAX_OPS: Final = 60
+
+Literals = tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The verdict on one primitive."""
+
+    name: str
+    status: Status
+    detail: str = ""
+
+
+def prove(program: Program) -> tuple[Gate, ...]:
+    """
+    Check the rules of every distinct primitive of a program, in order of first appearance.
+
+    Args:
+        program: The program as read by a front end.
+    """
+    uses: dict[Primitive, dict[Literals, None]] = {}
+    constants: dict[Primitive, list[bool]] = {}
+    active = {v for p in program.params if p.wrt for v in p.leaves()}
+    for eqn in program.eqns:
+        primitive = eqn.prim
+        if primitive not in uses:
+            uses[primitive] = {}
+            constants[primitive] = [True] * primitive.arity
+        always = constants[primitive]
+        hot = False
+        for i, arg in enumerate(eqn.args):
+            if arg in active:
+                always[i] = False
+                hot = True
+        if hot and primitive.result == "float":
+            active.add(eqn.out)
+        if hot:
+            special = primitive.name in _SPECIALISED and len(uses[primitive]) < _MAX_LITERALS
+            uses[primitive].setdefault(tuple([a.value if special and isinstance(a, Lit) else None for a in eqn.args]))
+    return tuple(_gate(primitive, tuple(constants[primitive]), tuple(patterns)) for primitive, patterns in uses.items())
+
+
+def _gate(primitive: Primitive, constant: tuple[bool, ...], patterns: Sequence[Literals]) -> Gate:
+    if all(constant) or primitive.result != "float":
+        return Gate(primitive.name, "proved", "carries no derivative here")
+    verdicts = [_prove(primitive, i, literals) for literals in patterns for i in range(primitive.arity) if not constant[i] and literals[i] is None]
+    return max(verdicts, key=lambda gate: _RANK[gate.status])
+
+
+@lru_cache(maxsize=4096)
+def _prove(primitive: Primitive, operand: int, literals: Literals) -> Gate:
+    """Check the rules (compact and textbook) of one operand; `literals` fixes some of the operands."""
+    name = primitive.name
+    symbols = [sympy.Symbol(f"x{i}", real=True) for i in range(primitive.arity)]
+    ct = sympy.Symbol("ct", real=True)
+    plain = [s if v is None else v for s, v in zip(symbols, literals, strict=True)]
+    if primitive.name == "select":
+        return _prove_select(primitive, operand)
+    try:
+        answer = primitive.sympy(*[s if v is None else exact.exact(v) for s, v in zip(symbols, literals, strict=True)])
+        want = ct * differentiate(answer, symbols[operand])
+        rule = primitive.vjp[operand]
+        differences = [_exact_floats((0 if rule is ZERO else rule(ct, answer, *plain)) - want)]  # type: ignore[operator]  # not ZERO
+        if primitive.textbook is not None and rule is not ZERO:
+            differences.append(_exact_floats(ct * primitive.textbook[operand](answer, *plain) - want))
+    except Unsupported as reason:
+        return Gate(name, "unchecked", str(reason))
+    except (TypeError, ValueError, AttributeError, NotImplementedError, ArithmeticError, RecursionError) as error:
+        return Gate(name, "unchecked", f"SymPy fails with {type(error).__name__}")
+    free = [i for i, v in enumerate(literals) if v is None]
+    samples = _samples(primitive, free)
+    verdict: Status = "proved"
+    for difference in differences:
+        if not _vanishes_numerically(difference, ct, [symbols[i] for i in free], samples):
+            return Gate(name, "failed", f"the rule of operand {operand + 1} is not SymPy's derivative")
+        if verdict == "proved" and not all(_is_zero(d) for d in _cases(difference, symbols, free, samples)):
+            verdict = "numeric"
+    return Gate(name, verdict)
+
+
+def _prove_select(primitive: Primitive, operand: int) -> Gate:
+    """A choice is linear in its branches: with the condition true and false the rule must give ct or 0."""
+    rule = primitive.vjp[operand]
+    if operand == 0:
+        return Gate(primitive.name, "proved" if rule is ZERO else "failed", "" if rule is ZERO else "a condition carries no derivative")
+    for taken in (True, False):
+        a, b, ct = 2.5, -1.25, 3.0
+        want = ct if taken is (operand == 1) else 0.0
+        got = rule(ct, a if taken else b, taken, a, b)  # type: ignore[operator]  # the rule of a branch
+        if got != want:
+            return Gate(primitive.name, "failed", f"the rule of operand {operand + 1} does not route the gradient")
+    return Gate(primitive.name, "proved")
+
+
+def _exact_floats(expression: Any) -> sympy.Expr:
+    expression = sympy.sympify(expression)
+    floats = sorted(expression.atoms(sympy.Float), key=str)
+    result: sympy.Expr = expression.xreplace({f: exact.exact(float(f)) for f in floats}) if floats else expression
+    return result
+
+
+def _samples(primitive: Primitive, free: Sequence[int]) -> list[tuple[float, ...]]:
+    """Return the samples of the operands that are no literals, without repetitions."""
+    return list(dict.fromkeys(tuple(float(sample[i]) for i in free) for sample in primitive.samples))
+
+
+def _vanishes_numerically(difference: sympy.Expr, ct: sympy.Symbol, symbols: Sequence[sympy.Symbol], samples: Sequence[tuple[float, ...]]) -> bool:
+    """Evaluate at 50 digits, at the samples and at points between them."""
+    if difference == 0:
+        return True
+    function: Callable[..., Any] = compile_high([ct, *symbols], difference)
+    source = random.Random(2024)  # noqa: S311  reproducible points, not secrets
+    points = list(samples)
+    while len(points) < max(_POINTS, len(samples)):
+        sample = points[source.randrange(len(samples))]
+        points.append(tuple(x * (1 + source.randrange(-64, 64) / 1024) if x != int(x) else x for x in sample))
+    for point in points:
+        try:
+            value = function(mp.mpf("1.375"), *map(mp.mpf, point))
+        except (ValueError, ArithmeticError, TypeError):
+            continue  # outside the domain: a literal operand may narrow it
+        if isinstance(value, mp.mpc):
+            if abs(value.imag) > mp.mpf(10) ** -30:
+                continue
+            value = value.real
+        # Series near a removable singularity are right to double precision only.
+        if not mp.isnan(value) and abs(value) > mp.mpf("1e-13"):
+            return False
+    return True
+
+
+def _cases(difference: sympy.Expr, symbols: Sequence[sympy.Symbol], free: Sequence[int], samples: Sequence[tuple[float, ...]]) -> Iterator[sympy.Expr]:
+    """Yield the difference under the assumptions that each kind of sample stands for."""
+    if not difference.has(sympy.Piecewise, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Max, sympy.Min) and _is_zero(difference):
+        return
+    patterns = dict.fromkeys(tuple(x > 0 for x in sample) for sample in samples)
+    for signs in patterns:
+        positive = [sympy.Symbol(f"p{i}", positive=True) for i in range(len(free))]
+        values = {symbols[j]: p if up else -p for j, p, up in zip(free, positive, signs, strict=True)}
+        signed = difference.xreplace(values)
+        if not _undecided(signed):
+            yield from _branches(signed)
+            continue
+        if len(free) == 1 or not _compares(signed):
+            yield from _branches(signed)
+            continue
+        # Order matters: the smallest operand and positive steps up from it.
+        steps = [sympy.Symbol(f"s{i}", positive=True) for i in range(len(free) - 1)]
+        orders = dict.fromkeys(tuple(sorted(range(len(free)), key=sample.__getitem__)) for sample in samples if len(set(sample)) == len(sample))
+        for order in orders or [tuple(range(len(free)))]:
+            level: sympy.Expr = sympy.Symbol("low", real=True)
+            ordered = {}
+            for rank, place in enumerate(order):
+                level = level + steps[rank - 1] if rank else level
+                ordered[symbols[free[place]]] = level
+            yield from _branches(difference.xreplace(ordered))
+
+
+def _compares(expression: sympy.Expr) -> bool:
+    """Whether a condition is left that is about two operands."""
+    conditions = expression.atoms(sympy.core.relational.Relational, sympy.Max, sympy.Min, sympy.Heaviside)
+    return any(len(c.free_symbols) > 1 for c in conditions)
+
+
+def _undecided(expression: sympy.Expr) -> bool:
+    return bool(expression.has(sympy.Piecewise, sympy.Heaviside, sympy.Max, sympy.Min))
+
+
+def _branches(expression: sympy.Expr) -> Iterator[sympy.Expr]:
+    """Take apart what conditions are left: each branch must vanish, but for those that hold at single points."""
+    pieces = sorted(expression.atoms(sympy.Piecewise), key=sympy.default_sort_key)
+    if not pieces:
+        yield expression
+        return
+    outer = [p for p in pieces if not any(p is not q and q.has(p) for q in pieces)]
+    choices = [[(p, e) for e in _generic_branches(p)] for p in outer]
+    for combination in itertools.islice(itertools.product(*choices), 16):
+        yield from _branches(expression.xreplace(dict(combination)))
+
+
+def _generic_branches(piecewise: sympy.Piecewise) -> list[sympy.Expr]:
+    """Return the branches that hold at more than single points: not `x = 0`, nor what is left after `x != 0`."""
+    found = []
+    for expression, condition in piecewise.args:
+        if isinstance(condition, sympy.Eq):
+            continue
+        found.append(expression)
+        if isinstance(condition, sympy.Ne):
+            break
+    return found
+
+
+def _difference_of_squares(expression: sympy.Expr) -> sympy.Expr:
+    """
+    For a - b return a**2 - b**2, where roots are gone.
+
+    The numbers have agreed before, so a = -b is ruled out.
+    """
+    if not isinstance(expression, sympy.Add) or len(expression.args) != 2:  # noqa: PLR2004  a difference has two terms
+        return expression
+    a, b = expression.args
+    return sympy.cancel(sympy.expand(a**2 - b**2))
+
+
+def _is_zero(expression: sympy.Expr) -> bool:
+    """Try what is cheap first; `simplify` comes last and only for small expressions."""
+    if expression == 0:
+        return True
+    attempts: tuple[Callable[[sympy.Expr], sympy.Expr], ...] = (
+        sympy.expand,
+        lambda e: sympy.cancel(sympy.together(e)),
+        lambda e: sympy.powsimp(sympy.expand(e)),
+        lambda e: sympy.cancel(sympy.expand(e.rewrite(sympy.exp))),
+        lambda e: sympy.simplify(e.rewrite(sympy.exp)),
+        _difference_of_squares,
+        sympy.trigsimp,
+        sympy.simplify,
+    )
+    for attempt in attempts:
+        if expression.count_ops() > _MAX_OPS:
+            return False
+        try:
+            if attempt(expression) == 0:
+                return True
+        except (TypeError, ValueError, AttributeError, NotImplementedError, ArithmeticError, RecursionError, sympy.PolynomialError):
+            continue
+    return False

@@ -1,0 +1,177 @@
+"""
+The record of one primitive operation, and the registry that holds them.
+
+An entry says everything the compiler knows of an operation: how SymPy calls it, how it is printed for each target, the
+derivative rule of each operand, where it has kinks, where it may be sampled. A rule is a lambda written once and
+*interpreted*: called with IR variables it emits equations, with SymPy symbols it can be proved against `sympy.diff`, with
+floats it can be compared with finite differences. That works because primitives are called like functions inside rules.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import sympy
+
+from bpcompile.forms import Form
+
+TARGETS: Final = ("math", "numpy")
+
+#: (ct, ans, *operands) -> cotangent of one operand. `ct` is the cotangent of the answer `ans`.
+Rule = Callable[..., Any]
+
+
+class _Zero:
+    """The rule of an operand that carries no derivative."""
+
+    def __repr__(self) -> str:
+        return "ZERO"
+
+
+ZERO: Final = _Zero()
+
+
+@dataclass(frozen=True, slots=True)
+class Kink:
+    """A point where the derivative jumps: where it is, which value is chosen there, and why."""
+
+    at: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Primitive:
+    """
+    One primitive operation.
+
+    Attributes:
+        name: The name in programs and in `bpcompile ops`.
+        sympy: The SymPy counterpart, called with one expression an operand.
+        impl: The value on floats; may raise what `math` raises outside the domain.
+        forms: The printed form for each of `TARGETS`; for structural operations a function of the static parameters.
+        vjp: One rule an operand, or `ZERO`. Linear in `ct`.
+        textbook: The local gradient of each operand as a lecture writes it, `(ans, *operands) -> local`; where absent the
+            rule at `ct = 1` serves.
+        result: What the operation yields.
+        total: Never raises, overflows or yields nan on finite operands of moderate size.
+        domain: Where it is defined, for people.
+        samples: Points inside the domain, away from kinks.
+        kinks: Where the derivative jumps.
+        lower: For a target (or `literal`), how the operation is written with simpler ones, `(*operands) -> value`.
+        note: One phrase printed beside a line that uses `lower` or `forms` for numerical safety.
+        hazard: What goes wrong in the literal form, for the notes of `--numerics literal`.
+        notes: Source of a formula, numerical limits.
+        short: The stem that names a value of this operation: `sig` makes `sigy`.
+        shape: Shape of the result from operand shapes, for operations that are not element-wise.
+        cost: Arithmetic operations that one evaluation counts for.
+    """
+
+    name: str
+    sympy: Callable[..., Any]
+    impl: Callable[..., Any]
+    forms: Mapping[str, Form | Callable[..., Form]]
+    vjp: Sequence[Rule | _Zero]
+    samples: Sequence[tuple[float, ...]]
+    textbook: Sequence[Rule] | None = None
+    result: Literal["float", "bool", "int"] = "float"
+    total: bool = False
+    domain: str = "all reals"
+    kinks: Sequence[Kink] = ()
+    lower: Mapping[str, Rule] = field(default_factory=dict)
+    note: str = ""
+    hazard: str = ""
+    notes: str = ""
+    short: str = ""
+    shape: Callable[..., tuple[Any, ...]] | None = None
+    cost: int = 1
+
+    def __post_init__(self) -> None:
+        for target in TARGETS:
+            if target not in self.forms:
+                msg = f"{self.name}: no form for target {target}"
+                raise ValueError(msg)
+        if not self.samples:
+            msg = f"{self.name}: an entry needs samples"
+            raise ValueError(msg)
+        for sample in self.samples:
+            if len(sample) != len(self.vjp):
+                msg = f"{self.name}: sample {sample} for {len(self.vjp)} operands"
+                raise ValueError(msg)
+        for rule in self.vjp:
+            if not isinstance(rule, _Zero) and _positional(rule) != len(self.vjp) + 2:
+                msg = f"{self.name}: a rule takes ct, ans and {len(self.vjp)} operands"
+                raise ValueError(msg)
+        if self.textbook is not None and len(self.textbook) != len(self.vjp):
+            msg = f"{self.name}: one textbook gradient an operand"
+            raise ValueError(msg)
+
+    def form(self, target: str, params: Mapping[str, Any]) -> Form:
+        """Return how an equation with these static parameters is printed."""
+        form = self.forms[target]
+        return form if isinstance(form, Form) else form(**params)
+
+    @property
+    def arity(self) -> int:
+        """The number of operands."""
+        return len(self.vjp)
+
+    def __call__(self, *operands: Any) -> Any:
+        """Apply to IR variables (emits an equation), SymPy expressions or floats."""
+        for operand in operands:
+            emit = getattr(type(operand), "emit_with", None)
+            if emit is not None:
+                return emit(operand, self, operands)
+        for operand in operands:
+            if isinstance(operand, sympy.Basic):
+                return self.sympy(*operands)
+        return self.impl(*operands)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+def _positional(rule: Rule) -> int:
+    return sum(p.kind is not p.KEYWORD_ONLY for p in inspect.signature(rule).parameters.values())
+
+
+class Registry:
+    """The primitives by name, in the order of definition."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Primitive] = {}
+
+    def add(self, primitive: Primitive) -> Primitive:
+        """Register an entry and return it; a name is taken once."""
+        if primitive.name in self._by_name:
+            msg = f"primitive {primitive.name} is defined twice"
+            raise ValueError(msg)
+        self._by_name[primitive.name] = primitive
+        return primitive
+
+    def __getitem__(self, name: str) -> Primitive:
+        return self._by_name[name]
+
+    def get(self, name: str) -> Primitive | None:
+        """Return the entry of that name, or None."""
+        return self._by_name.get(name)
+
+    def __iter__(self) -> Iterator[Primitive]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+REGISTRY: Final = Registry()
+
+
+def define(**entry: Any) -> Primitive:
+    """Build an entry, register it and return it."""
+    return REGISTRY.add(Primitive(**entry))

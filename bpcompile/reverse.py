@@ -1,0 +1,167 @@
+"""
+The reverse pass: from a program to the same program with the equations of its gradient behind it.
+
+This is the only place that accumulates contributions, and the only place that undoes broadcasting. Equations are undone
+last to first; each contribution is emitted where it arises, so the first one of a variable starts its adjoint (`=`) and the
+others add to it (`+=`). A version of an adjoint is an `add` whose first operand is the version before and whose result has
+the same `twin`.
+"""
+
+from __future__ import annotations
+
+from bpcompile.ir import Atom, Builder, Dim, Eqn, Guard, Lit, Operand, Output, Param, Program, Shape, Var, value_of
+from bpcompile.primitive import REGISTRY, ZERO, Rule
+
+
+def reverse(program: Program, *, upstream: bool = True, textbook: bool = False) -> Program:
+    """
+    Append the backward pass.
+
+    Args:
+        program: A program whose guards are known (`passes.guards`).
+        upstream: Whether the gradient of each output is an input (`df`); otherwise it is 1.
+        textbook: Whether each contribution is written `local gradient * upstream gradient`, as in lecture notes.
+
+    Returns:
+        A program with the same outputs, `seeds`, and a `gradients` entry for each input whose gradient is wanted.
+    """
+    return _Reverse(program, textbook=textbook).run(upstream=upstream)
+
+
+class _Reverse:
+    def __init__(self, program: Program, *, textbook: bool) -> None:
+        self.program = program
+        self.textbook = textbook
+        self.builder = Builder()
+        self.adjoint: dict[Var, Atom] = {}
+        self.guard: dict[Var, Guard] = {eqn.out: eqn.guard for eqn in program.eqns if eqn.guard}
+        self.defined = {eqn.out for eqn in program.eqns}
+
+    def run(self, *, upstream: bool) -> Program:
+        program = self.program
+        active = active_vars(program)
+        params = list(program.params)
+        seeds: list[Atom] = []
+        for output in program.outputs:
+            atom = output.atom
+            if upstream:
+                var = Var(shape=atom.shape, twin=atom if isinstance(atom, Var) else None)
+                params.append(Param(f"d{output.name}", var, wrt=False, seed=output.name))
+                seeds.append(var)
+            elif atom.shape:
+                with self.builder:
+                    self.builder.origin = atom if isinstance(atom, Var) else None
+                    ones = self.builder.emit(REGISTRY["fill_like"], (atom, 1.0))
+                ones.twin = self.builder.origin
+                seeds.append(ones)
+            else:
+                seeds.append(Lit(1.0))
+        with self.builder:
+            self._seed(program.outputs, seeds, active)
+            for eqn in reversed(program.eqns):
+                if eqn.out in active and eqn.out in self.adjoint:
+                    self._undo(eqn, active)
+        gradients = {v: self.adjoint.get(v, Lit(0.0)) for p in program.params if p.wrt for v in p.leaves() if v.dtype == "float"}
+        for var, atom in gradients.items():
+            if isinstance(atom, Lit) and var.shape:
+                with self.builder:
+                    self.builder.origin, self.builder.guard = var, ()
+                    filled = self.builder.emit(REGISTRY["fill_like"], (var, atom.value))
+                    filled.twin = var
+                    gradients[var] = filled
+        eqns = program.eqns + self.builder.eqns
+        return Program(params, eqns, program.outputs, program.name, program.source, seeds, gradients, program.notes, program.reference)
+
+    def _seed(self, outputs: list[Output], seeds: list[Atom], active: set[Var]) -> None:
+        for output, seed in zip(outputs, seeds, strict=True):
+            atom = output.atom
+            if not isinstance(atom, Var) or atom not in active:
+                continue
+            self.builder.origin = atom
+            if atom in self.adjoint or atom not in self.defined:
+                # The same value twice among the outputs, or an input returned as it is.
+                self._contribute(atom, value_of(seed))
+            else:
+                self.adjoint[atom] = seed
+
+    def _undo(self, eqn: Eqn, active: set[Var]) -> None:
+        builder = self.builder
+        builder.origin, builder.span = eqn.out, eqn.span
+        ct = value_of(self.adjoint[eqn.out])
+        operands = [value_of(a) for a in eqn.args]
+        for i, arg in enumerate(eqn.args):
+            rule = eqn.prim.vjp[i]
+            if not isinstance(arg, Var) or rule is ZERO or arg not in active:
+                continue
+            builder.guard = eqn.guard
+            inner = self.guard.get(arg, ())
+            if len(inner) > len(eqn.guard) and eqn.prim.name == "select" and inner[len(eqn.guard)] == (eqn.args[0], i == 1):
+                # A branch of its own: its adjoint is only ever read where the branch is taken.
+                self._contribute(arg, ct)
+                continue
+            if self.textbook:
+                rules = eqn.prim.textbook
+                local = rules[i](eqn.out, *operands, **eqn.params) if rules else rule(1, eqn.out, *operands, **eqn.params)  # type: ignore[operator]  # not ZERO
+                contribution = local if _is_one(ct) else builder.emit(REGISTRY["chain"], (local, ct)) if not _is_zero(local) else 0
+            else:
+                contribution = rule(ct, eqn.out, *operands, **eqn.params)  # type: ignore[operator]  # not ZERO
+            self._contribute(arg, contribution)
+
+    def _contribute(self, var: Var, contribution: Operand) -> None:
+        """Add a contribution to the adjoint of `var`."""
+        builder = self.builder
+        if _is_zero(contribution):
+            return
+        outer = self.guard.get(var, ())
+        contribution = self._unbroadcast(contribution, var.shape)
+        for depth in range(len(builder.guard), len(outer), -1):
+            condition, taken = builder.guard[depth - 1]
+            builder.guard = builder.guard[: depth - 1]
+            branches = (contribution, 0.0) if taken else (0.0, contribution)
+            contribution = builder.emit(REGISTRY["select"], (condition, *branches))
+        builder.guard = outer
+        before = self.adjoint.get(var)
+        if before is not None:
+            after = builder.emit(REGISTRY["add"], (before, contribution))
+        elif isinstance(contribution, Var) and contribution.twin is None and builder.eqns and builder.eqns[-1].out is contribution:
+            after = contribution
+        elif isinstance(contribution, Var) or not var.shape:
+            after = builder.emit(REGISTRY["copy"], (contribution,))
+        else:
+            after = builder.emit(REGISTRY["fill_like"], (var, contribution))
+        after.twin = var
+        self.adjoint[var] = after
+
+    def _unbroadcast(self, contribution: Operand, shape: Shape) -> Operand:
+        """Sum over the axes along which the operand was broadcast; spread what is the same for every element."""
+        if not isinstance(contribution, Var) or contribution.shape == shape:
+            return contribution
+        wide = contribution.shape
+        extra = len(wide) - len(shape)
+        if extra:
+            contribution = self.builder.emit(REGISTRY["sum"], (contribution,), {"axis": tuple(range(extra)), "keepdims": False})
+        ones: list[int] = [axis for axis, (have, want) in enumerate(zip(wide[extra:], shape, strict=True)) if _shrinks(have, want)]
+        if ones:
+            contribution = self.builder.emit(REGISTRY["sum"], (contribution,), {"axis": tuple(ones), "keepdims": True})
+        return contribution
+
+
+def active_vars(program: Program) -> set[Var]:
+    """Return the variables that depend on an input whose gradient is wanted."""
+    active = {v for p in program.params if p.wrt for v in p.leaves() if v.dtype == "float"}
+    for eqn in program.eqns:
+        if eqn.out.dtype == "float" and any(arg in active for arg in eqn.args if isinstance(arg, Var)):
+            active.add(eqn.out)
+    return active
+
+
+def _shrinks(have: Dim, want: Dim) -> bool:
+    return want == 1 and have != 1
+
+
+def _is_one(value: object) -> bool:
+    return isinstance(value, int | float) and value == 1
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, int | float) and value == 0

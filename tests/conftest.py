@@ -1,0 +1,14 @@
+"""Hypothesis profiles: `default` is quick, `long` is what `.ci/run` uses; both give the same examples on every run."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# No deadline: a compilation's time varies with the machine's load. No example database: a run depends on nothing but the code.
+_COMMON = {"deadline": None, "derandomize": True, "database": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
+
+settings.register_profile("default", max_examples=50, **_COMMON)
+settings.register_profile("long", max_examples=1000, **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
