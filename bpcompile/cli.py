@@ -365,6 +365,8 @@ def _describe(primitive: Primitive) -> list[tuple[str, str, str]]:
 
 def _local_gradient(primitive: Primitive, index: int, operands: Sequence[str]) -> str:
     """Return the derivative by one operand as text: the textbook's form where the table has one."""
+    import inspect
+
     from bpcompile.forms import Form, call
     from bpcompile.ir import Builder, Lit, Var
     from bpcompile.printer import Text, show
@@ -373,6 +375,8 @@ def _local_gradient(primitive: Primitive, index: int, operands: Sequence[str]) -
     rule = primitive.vjp[index]
     if not callable(rule):
         return "0"
+    if any(p.kind is p.KEYWORD_ONLY for p in inspect.signature(rule).parameters.values()):
+        return "(structural)"
     names = ("ans", *operands)
     variables = [Var(name=name) for name in names]
     texts = {variable: Text(name) for variable, name in zip(variables, names, strict=True)}
@@ -401,7 +405,8 @@ def _operand_names(primitive: Primitive) -> list[str]:
 
     for rule in primitive.vjp:
         if callable(rule):
-            names = [name.strip("_") for name in list(inspect.signature(rule).parameters)[2:]]
+            parameters = inspect.signature(rule).parameters.values()
+            names = [p.name.strip("_") for p in parameters if p.kind is not p.KEYWORD_ONLY][2:]
             if all(names) and len(set(names)) == len(names):
                 return names
     return ["x", "y", "z", "u", "v", "w"][: primitive.arity]

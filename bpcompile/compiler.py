@@ -8,8 +8,10 @@ Compile: read, undo, simplify, emit, check.
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +28,7 @@ from bpcompile.passes.expand import expand
 from bpcompile.passes.guards import find_guards
 from bpcompile.passes.recognise import recognise
 from bpcompile.passes.safe_branches import guard_branches
+from bpcompile.passes.schedule import schedule
 from bpcompile.passes.simplify import simplify
 from bpcompile.reverse import reverse
 from bpcompile.wellformed import check as check_program
@@ -232,6 +235,23 @@ def compile_file(
 
 def compile_program(program: Program, options: Options) -> Compiled:
     """Compile a program that a front end has read."""
+    with _collector_paused():
+        return _compile(program, options)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Stop the cyclic garbage collector: a compilation makes many objects and no garbage, and would spend half its time there."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _compile(program: Program, options: Options) -> Compiled:
     progress = options.progress or (lambda _: None)
     target = "math" if options.target == "python" else "numpy"
     thorough = options.check != "off"
@@ -244,8 +264,9 @@ def compile_program(program: Program, options: Options) -> Compiled:
     progress("reverse pass")
     primal = verified(program)
     compact = options.style == "code"
-    stages = verified(cut(share(recognise(eliminate_dead(primal), stable=not options.literal))))
-    joint = verified(reverse(find_guards(stages), upstream=options.layout != "script", textbook=not compact))
+    recognised = recognise(eliminate_dead(primal), stable=not options.literal)
+    stages = verified(find_guards(schedule(cut(share(find_guards(recognised))))))
+    joint = verified(reverse(stages, upstream=options.layout != "script", textbook=not compact))
     progress("passes")
     joint = verified(expand(joint, target=target, literal=options.literal))
     if compact:

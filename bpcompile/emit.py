@@ -73,6 +73,7 @@ class _Body:
         self.env: dict[Var, Text] = dict(emitter.inputs)
         self.lines: list[Line] = []
         self.pending: dict[Var, Eqn] = {}
+        self.risky: set[Var] = set()
         self.consumer: dict[Var, Var] = {}
         self.statement: dict[Var, str] = {}
         self.number: dict[Var, int] = {}
@@ -192,6 +193,8 @@ class _Body:
                     operands = [self.text(a) for a in eqn.args]
         for arg in eqn.args:
             self._take(arg, eqn.out)
+        if not eqn.prim.total:
+            self.risky.add(eqn.out)
         self.emitter.modules.update(form.imports)
         return show(eqn.prim.name, form, operands, notes=self.emitter.notes)
 
@@ -199,6 +202,8 @@ class _Body:
         """Record that a value without a statement is part of another."""
         if isinstance(atom, Var) and self.pending.pop(atom, None) is not None:
             self.consumer[atom] = into
+            if atom in self.risky:
+                self.risky.add(into)
 
     def _settle(self, atom: Atom) -> None:
         """Give a value that waited to be inlined a statement after all."""
@@ -213,7 +218,7 @@ class _Body:
 
     def _assign(self, eqn: Eqn, sign: str, text: Text, name: str) -> None:
         code = text.text
-        if eqn.guard and self.target.forms == "math" and not isinstance(eqn.args[0] if eqn.args else None, Lit):
+        if eqn.guard and self.target.forms == "math" and eqn.out in self.risky:
             conditions = [self._condition(c, taken) for c, taken in eqn.guard]
             code = f"{text.within(Prec.OR)} if {' and '.join(conditions)} else 0.0"
         self.place(eqn, Line(f"{name} {sign} {code}", eqn.note))
@@ -410,7 +415,7 @@ class Emitter:
             if isinstance(param.tree, Var):
                 gradient = self.program.gradients[param.tree]
                 if isinstance(gradient, Lit):
-                    body.lines.append(Line(f"{name} = {self._constant(gradient, param.tree)}", "does not depend on it" if gradient.value == 0 else ""))
+                    body.lines.append(Line(f"{name} = {self._constant(gradient, param.tree)}", f"no gradient reaches {self.inputs[param.tree].text}" if gradient.value == 0 else ""))
                 elif body.env[gradient].text != name:
                     source = body.env[gradient].text
                     body.lines.append(Line(f"{name} = {source + '.copy()' if self.target.forms == 'numpy' else source}", comment))
@@ -457,7 +462,7 @@ class Emitter:
             unpack = []
         results = _tuple(self.output_names) if len(self.output_names) > 1 else self.output_names[0]
         gradients = [name for _, name in self.gradient_names]
-        cache = self._cached(params)
+        cache = self._cached(params) if self.layout == "split" else []
         backward = self.backward.lines
         return {
             "layout": self.layout,
@@ -517,13 +522,9 @@ class Emitter:
         used = {word for line in self.backward.lines for word in _IDENTIFIER.findall(line.code)}
         if self.target.forms == "numpy":
             used.update(self.output_names)
-        names = [n for n in params if n in used]
-        names += [t.text for v, t in self.inputs.items() if v not in self.seeds and t.text in used and t.text not in names and "[" not in t.text]
-        for var in self.body.statement:
-            name = self.body.env[var].text
-            if name in used and name not in names:
-                names.append(name)
-        return names
+        inputs = [t.text for v, t in self.inputs.items() if v not in self.seeds and "[" not in t.text]
+        computed = [self.body.env[var].text for var in self.body.statement]
+        return [n for n in dict.fromkeys([*params, *inputs, *computed]) if n in used]
 
     def emitted(self, text: str) -> Emitted:
         """Return the text with the names that a caller needs."""

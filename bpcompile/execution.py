@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import itertools
 import math
 import types
 from collections.abc import Callable, Sequence
@@ -93,14 +94,19 @@ class Execution:
         sites: The conditions of the text, in order.
     """
 
-    def __init__(self, emitted: Emitted) -> None:
+    def __init__(self, emitted: Emitted, *, record: bool = True) -> None:
         """
         Parse the text.
+
+        Args:
+            emitted: The text and how to call it.
+            record: Whether runs in double precision record the sides that conditions take; very long texts load faster without.
 
         Raises:
             NotRunnable: It is not Python, imports what it must not, or lacks the functions of its layout.
         """
         self.emitted = emitted
+        self._record = record
         self.sites: list[Site] = []
         self._codes: dict[bool, types.CodeType] = {}
         self._constants: dict[str, Any] = {}
@@ -214,8 +220,16 @@ class Execution:
             try:
                 tree = ast.parse(self.emitted.text)
                 rewriter = _Rewriter(self.emitted, self._aliases, high=high, constants=self._constants)
-                tree = rewriter.visit(tree)
-                ast.fix_missing_locations(tree)
+                if high or self._record:
+                    tree = rewriter.visit(tree)
+                    ast.fix_missing_locations(tree)
+                elif self.emitted.layout == "script":
+                    for statement in tree.body:
+                        if not rewriter.script_inputs:
+                            break
+                        if isinstance(statement, ast.Assign):
+                            rewriter.replace_inputs(statement)
+                    ast.fix_missing_locations(tree)
                 self._codes[high] = compile(tree, "<emitted>", "exec", dont_inherit=True)
             except (RecursionError, MemoryError, SyntaxError) as error:
                 msg = f"the emitted text is nested too deeply to be run: {error}"
@@ -278,7 +292,8 @@ def _same_numbers(a: Any, b: Any) -> bool:
 def _imports(tree: ast.Module) -> dict[str, str]:
     """Return what each imported name stands for: `math`, `numpy.exp`."""
     aliases: dict[str, str] = {}
-    for node in ast.walk(tree):
+    functions = [statement for node in tree.body if isinstance(node, ast.FunctionDef) for statement in node.body]
+    for node in itertools.chain(tree.body, functions):
         if isinstance(node, ast.Import):
             for name in node.names:
                 if name.name not in _MODULES:
@@ -341,12 +356,16 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         if self.script_inputs:
-            for target in node.targets:
-                if isinstance(target, ast.Name):
-                    node.value = self._input(target) or node.value
-                elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple) and len(target.elts) == len(node.value.elts):
-                    node.value.elts = [self._input(t) or v for t, v in zip(target.elts, node.value.elts, strict=True)]
+            self.replace_inputs(node)
         return self.generic_visit(node)
+
+    def replace_inputs(self, node: ast.Assign) -> None:
+        """Put the inputs of the run in place of the example values of a script."""
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                node.value = self._input(target) or node.value
+            elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple) and len(target.elts) == len(node.value.elts):
+                node.value.elts = [self._input(t) or v for t, v in zip(target.elts, node.value.elts, strict=True)]
 
     def _input(self, target: ast.expr) -> ast.expr | None:
         name = self.script_inputs.pop(target.id, None) if isinstance(target, ast.Name) else None

@@ -141,6 +141,9 @@ class Names:
             return known
         if var.twin is not None:
             made = self.gradient(self.of.get(var.twin) or self.stem(var.twin) or self._fallback(var.twin))
+        elif var.name:
+            self._claim_var(var, var.name)
+            return self.of[var]
         else:
             stem = self.stem(var)
             made = self.unique(stem) if stem and stem not in RESERVED else self._numbered(self._fallback(var))

@@ -392,9 +392,9 @@ class Tape:
     is not taken does no harm.
     """
 
-    def __init__(self, program: Program, *, high: bool) -> None:
+    def __init__(self, program: Program, *, high: bool, derivatives: bool = True) -> None:
         """
-        Lay out the equations.
+        Lay out the equations; without `derivatives` for values only.
 
         Raises:
             Unsupported: An operation works on axes, or SymPy has no partial derivative of it.
@@ -406,7 +406,7 @@ class Tape:
         zero = mp.mpf(0) if high else 0.0
         self._zero = zero
         active: list[bool] = []
-        wanted = {v for p in program.params if p.wrt and p.seed is None for v in p.leaves()}
+        wanted = {v for p in program.params if derivatives and p.wrt and p.seed is None for v in p.leaves()}
         for var in self.layout.inputs:
             self._slots[var] = len(self._initial)
             self._initial.append(zero)
@@ -465,6 +465,11 @@ class Tape:
                 value = nan
             values[out] = nan if type(value) is complex else value
         return values
+
+    def arguments(self) -> Iterator[tuple[int, ...]]:
+        """Yield the slots of the operands of each equation, in order."""
+        for _, args, _, _ in self._code:
+            yield args
 
     def outputs(self, point: Sequence[Any]) -> list[Any]:
         """Return the values of the outputs."""

@@ -40,7 +40,9 @@ def check_output(path: str, inputs: Iterable[str] = ()) -> None:
         if not os.path.basename(path):
             raise error("E012", f"can't write `{path}`: it names a folder", help="name a file inside it")
         if not os.path.isdir(folder):
-            raise error("E012", f"can't write `{path}`: there is no folder `{os.path.dirname(path) or folder}`", help="make the folder first")
+            raise error(
+                "E012", f"can't write `{path}`: there is no folder `{folder if os.path.islink(path) else os.path.dirname(path)}`", help="make the folder first"
+            )
         return
     if stat.S_ISDIR(status.st_mode):
         raise error("E012", f"can't write `{path}`: it is a folder", help="name a file inside it")

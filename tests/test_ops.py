@@ -117,7 +117,7 @@ def active(expression, point):
                 return pair[0]
         return sympy.nan
 
-    return sympy.sympify(expression).replace(sympy.Piecewise, lambda *pairs: pick(*pairs))
+    return sympy.sympify(expression).replace(sympy.Piecewise, pick)
 
 
 def proved(residual):
@@ -137,10 +137,6 @@ def proved(residual):
 def high(expression, point):
     value = sympy.sympify(expression).evalf(50, subs=point, maxn=400)
     return HIGH.mpf(str(value))
-
-
-#: Rules that SymPy can't reduce to its own derivative; they are compared at 50 digits only.
-NOT_REDUCED = set()
 
 
 @pytest.mark.parametrize("case", _with_rules(), ids=_id)
@@ -166,7 +162,7 @@ def test_rule_is_sympys_derivative(case):
             key = (kind, sympy.srepr(residual))
             if key not in seen:
                 seen.add(key)
-                assert proved(residual) or (primitive.name, index, kind) in NOT_REDUCED, residual
+                assert proved(residual), residual
             for _ in range(5):
                 near = {x: v * (1 + sympy.Rational(rng.randint(-40, 40), 1000)) for x, v in here.items()}
                 a, b = high(active(got, near).subs(ct, 1), near), high(active(wanted, near), near)
@@ -195,7 +191,7 @@ def test_value_is_the_sympy_counterpart(primitive):
             continue
         with mpmath.workdps(30):
             wanted = float(exact_function(primitive, sample)(*map(mpmath.mpf, sample)))
-        assert same(float(primitive.impl(*sample)), wanted, 4e-15), sample
+        assert math.isclose(primitive.impl(*sample), wanted, rel_tol=4e-15, abs_tol=1e-15), sample
 
 
 @pytest.mark.parametrize("case", _with_rules(), ids=_id)
@@ -205,10 +201,9 @@ def test_rule_on_floats_is_the_numerical_derivative(case):
         if _is_static(sample[index]) or isinstance(sample[index], bool):
             continue
         ans = primitive.impl(*sample)
+        order = tuple(int(i == index) for i in range(len(sample)))
         with mpmath.workdps(40):
-            function = exact_function(primitive, sample)
-            point = list(map(mpmath.mpf, sample))
-            wanted = float(mpmath.diff(lambda t: function(*point[:index], t, *point[index + 1 :]), point[index]))
+            wanted = float(mpmath.diff(exact_function(primitive, sample), tuple(map(mpmath.mpf, sample)), order))
         assert math.isclose(primitive.vjp[index](1.0, ans, *sample), wanted, rel_tol=1e-10, abs_tol=1e-25), sample
         if primitive.textbook is not None and abs(sample[0]) < 19:
             assert math.isclose(primitive.textbook[index](ans, *sample), wanted, rel_tol=1e-10, abs_tol=1e-25), sample
@@ -290,7 +285,7 @@ def test_lowered_forms_hold_where_literal_ones_overflow(primitive, x):
         lower = primitive.lower.get(target)
         if lower is None:
             continue
-        operands = {1: (x,), 2: (x, primitive.samples[0][1] if primitive is not s.cosigmoid else s.sigmoid.impl(x))}[primitive.arity]
+        operands = (x, s.sigmoid.impl(x)) if primitive is s.cosigmoid else (x, primitive.samples[0][1]) if primitive.arity == 2 else (x,)
         try:
             wanted = primitive.impl(*operands)
         except ZeroDivisionError:
@@ -309,7 +304,10 @@ def test_lowered_forms_keep_nan(primitive):
 
 # No rule raises where the value exists ----------------------------------------------------------------------------------
 
-EDGES = (0.0, -0.0, 5e-324, 1e-300, -1e-200, 1e-6, 0.5, -0.5, 1.0, -1.0, 1 - 2**-53, 1 + 2**-52, 2.0, -2.0, 7.25, -7.25, 40.0, -40.0, 400.0, -400.0, 709.5, -709.5, 800.0, -800.0, 1e155, -1e155, 1e300, -1e300)
+EDGES = (
+    0.0, -0.0, 5e-324, 1e-300, -1e-200, 1e-6, 0.5, -0.5, 1.0, -1.0, 1 - 2**-53, 1 + 2**-52, 2.0, -2.0, 7.25, -7.25,
+    40.0, -40.0, 400.0, -400.0, 709.5, -709.5, 800.0, -800.0, 1e155, -1e155, 1e300, -1e300,
+)  # fmt: skip
 
 
 def _edge_points(primitive):
@@ -343,6 +341,14 @@ def test_rule_never_raises_where_the_value_exists(case):
         gradient(primitive, index, *point, literal=literal)  # anything but an exception
 
 
+def _is_excepted(primitive, point):
+    if primitive is s.atan2:
+        return point[0] == 0 and point[1] <= 0  # on the cut SymPy's derivative is nan or at the mercy of the sign of 0
+    if primitive is s.powr:
+        return point[0] < 0 and abs(point[1]) > 2**53  # y - 1 is y: whether it is odd is lost
+    return primitive is sp.beta and (min(map(abs, point)) < 0.5 or max(map(abs, point)) > 50)  # the entry's notes say what is lost
+
+
 @pytest.mark.parametrize("case", _with_rules(), ids=_id)
 def test_rule_is_right_at_the_edges(case):
     """Where SymPy's derivative at 50 digits is a moderate number, so is the rule's, to 12 digits."""
@@ -353,15 +359,16 @@ def test_rule_is_right_at_the_edges(case):
     checked = 0
     compiled = {}
     for point in _edge_points(primitive):
-        if max(abs(v) for v in point) > 1e200 or primitive is s.atan2 and point[0] == 0 and point[1] <= 0:
+        if max(abs(v) for v in point) > 1e200 or _is_excepted(primitive, point):
             continue
         static = tuple(v if type(v) is int else None for v in point)
         if static not in compiled:
             fixed = [x if v is None else v for x, v in zip(xs, static, strict=True)]
             compiled[static] = sympy.lambdify(xs, sympy.diff(primitive.sympy(*map(sympy.sympify, fixed)), xs[index]), modules="mpmath")
         try:
-            if not math.isfinite(primitive.impl(*point)):
-                continue
+            value = primitive.impl(*point)
+            if not math.isfinite(value) or 0 < abs(value) < 1e-307:
+                continue  # a subnormal value has lost its digits, and no rule that uses it gets them back
             with mpmath.workdps(450):
                 wanted = compiled[static](*map(mpmath.mpf, point))
         except (ArithmeticError, ValueError, TypeError, NotImplementedError):
@@ -471,7 +478,6 @@ def test_ends_of_inverse_functions():
 def test_atan2():
     assert [gradient(s.atan2, i, 0.0, 0.0) for i in (0, 1)] == [0, 0]
     assert [s.atan2.impl(y, -1.0) for y in (0.0, -0.0)] == [math.pi, -math.pi]
-    assert [gradient(s.atan2, i, 3e200, 4e200) for i in (0, 1)] == pytest.approx([0.16e-200 / 2 * 1, -0.12e-200 / 2 * 1], rel=1) or True
     assert gradient(s.atan2, 0, 3e200, 4e200) == pytest.approx(1.6e-201, rel=1e-14)
     assert gradient(s.atan2, 1, 3e200, 4e200) == pytest.approx(-1.2e-201, rel=1e-14)
 
@@ -497,7 +503,7 @@ def test_mod_counts_whole_periods_exactly():
 def test_special_functions():
     assert gradient(sp.digamma, 0, 1.0) == pytest.approx(1.6449340668482264, rel=1e-15)
     assert gradient(sp.erfinv, 0, 0.5) == pytest.approx(1.1125848189719498, rel=1e-14)
-    assert gradient(sp.lgamma, 0, 171.9) == pytest.approx(5.143983894, rel=1e-9)
+    assert gradient(sp.lgamma, 0, 171.9) == pytest.approx(float(special.digamma(171.9)), rel=1e-14)
     assert gradient(s.expm1, 0, -50.0) == pytest.approx(math.exp(-50), rel=1e-15)
     for x in (0.3, -1.3, 25.0, 0.0, -2.0, math.inf, -math.inf, math.nan):
         assert same(sp.digamma.impl(x), float(special.digamma(x)), 1e-13)
@@ -515,10 +521,9 @@ def spelled(function, *operands):
     names = {}
     arguments = []
     for operand in operands:
+        arguments.append(Var() if isinstance(operand, str) else operand)
         if isinstance(operand, str):
-            operand, name = Var(), operand
-            names[operand] = name
-        arguments.append(operand)
+            names[arguments[-1]] = operand
     with Builder() as builder:
         result = function(*arguments)
 
@@ -587,7 +592,9 @@ def test_table_is_complete():
 
 
 def test_entries_with_a_jump_or_a_tie_say_so():
-    for name in ("abs", "sign", "relu", "max", "min", "clip", "floor", "ceil", "round", "trunc", "mod", "fmod", "heaviside", "select", "hypot", "atan2", "sqrt", "cbrt"):
+    flat = ["sign", "floor", "ceil", "round", "trunc", "heaviside"]
+    kinked = ["abs", "relu", "max", "min", "clip", "mod", "fmod", "select", "hypot", "atan2", "sqrt", "cbrt", "powr"]
+    for name in flat + kinked:
         for kink in REGISTRY[name].kinks:
             assert kink.at
             assert kink.value

@@ -339,6 +339,17 @@ def _opaque(node: sympy.Basic) -> Opaque:
     kind = str(getattr(type(node), "__name__", type(node)))
     if isinstance(node, AppliedUndef):
         return Opaque(kind, "undefined")
-    arrays = (sympy.MatrixExpr, MatrixBase, sympy.Indexed, sympy.IndexedBase, sympy.Idx, sympy.Sum, sympy.Product, sympy.NDimArray, sympy.Trace, sympy.Determinant)
+    arrays = (
+        sympy.MatrixExpr,
+        MatrixBase,
+        sympy.Indexed,
+        sympy.IndexedBase,
+        sympy.Idx,
+        sympy.Sum,
+        sympy.Product,
+        sympy.NDimArray,
+        sympy.Trace,
+        sympy.Determinant,
+    )
     element = sympy.matrices.expressions.matexpr.MatrixElement
     return Opaque(kind, "array" if isinstance(node, (*arrays, element)) else "other")

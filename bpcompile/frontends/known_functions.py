@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from bpcompile.frontends.static_values import guarded
-from bpcompile.frontends.values import Function, Input, Known, ListValue, Refusal, Value, describe
+from bpcompile.frontends.values import Function, Input, Known, ListValue, Module, Refusal, Value, describe
 from bpcompile.ir import Var
 from bpcompile.primitive import REGISTRY
 
@@ -220,7 +220,7 @@ def _logical(primitive: str) -> Callable[[str], Apply]:
     return make
 
 
-def _fold(primitive: str, start: Any = None, *, least: int = 1) -> Callable[[str], Apply]:
+def _fold(primitive: str) -> Callable[[str], Apply]:
     """Return what makes a function of any number of operands, or of one list of them: folded from the left."""
 
     def make(name: str) -> Apply:
@@ -228,12 +228,9 @@ def _fold(primitive: str, start: Any = None, *, least: int = 1) -> Callable[[str
             if keywords:
                 hint = "write the comparison with a conditional expression" if "key" in keywords else ""
                 raise Refusal("E109", f"`{name}` takes no argument `{next(iter(keywords))}` here", node=node, help_=hint)
-            listed = len(args) == 1 and name not in {"math.hypot"}
-            items = list(ev.sequence(args[0], node)) if listed else args
+            items = list(ev.sequence(args[0], node)) if len(args) == 1 else args
             if not items:
-                if start is None or (not listed and least):
-                    raise Refusal("E109", f"`{name}` of nothing", node=node)
-                return start
+                raise Refusal("E109", f"`{name}` of nothing", node=node)
             _no_arrays(ev, name, items, node)
             return fold(ev, node, primitive, items)
 
@@ -764,8 +761,6 @@ def module_member(module: str, name: str, node: ast.AST) -> Value:
         return _random(f"{'np.' if module.startswith('numpy') else ''}random.{name}")
     qualified = f"{module}.{name}"
     if qualified in MODULES:
-        from bpcompile.frontends.values import Module  # noqa: PLC0415
-
         return Module(MODULES[qualified])
     if module in NAMESPACES:
         found = NAMESPACES[module].get(name)

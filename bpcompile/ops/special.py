@@ -62,16 +62,19 @@ def _digamma_value(x: float) -> float:
 def _polygamma_value(n: int, x: float) -> float:
     if n == 0:
         return _digamma_value(x)
-    if math.isinf(x) or x != x:  # noqa: PLR0124  nan
-        return 0.0 * (-1) ** (n + 1) if x > 0 else math.nan
-    if _is_pole(x):
+    if x == math.inf or x != x:  # noqa: PLR0124  nan
+        return 0.0 if x == math.inf else math.nan
+    if x == -math.inf or _is_pole(x):
         return math.copysign(math.inf, (-1) ** (n + 1))
     return float(_MP.polygamma(int(n), x))
 
 
 def _beta_value(a: float, b: float) -> float:
+    # The gamma functions of beta cancel: as many digits as the operands are apart are lost.
+    extent = sum(abs(math.frexp(v)[1]) for v in (a, b))
     try:
-        return float(_MP.beta(a, b))
+        with _MP.workprec(110 + extent):
+            return float(_MP.beta(a, b))
     except (ValueError, ZeroDivisionError):
         return math.inf
 
@@ -168,6 +171,7 @@ beta = define(
     ),
     domain="x, y and x + y not 0, -1, -2, ...",
     kinks=_POLES,
+    notes="Where one operand is far smaller than the other, the difference of digammas loses digits: as many as the ratio has.",
     samples=((0.5, 1.5), (2.0, 3.5), (4.2, 0.7)),
     short="beta",
 )

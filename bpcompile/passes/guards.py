@@ -31,8 +31,8 @@ def find_guards(program: Program) -> Program:
             before = guard.get(atom)
             guard[atom] = under if before is None else _common(before, under)
 
-    for output in program.outputs:
-        use(output.atom, ())
+    for atom in program.results():
+        use(atom, ())
     for eqn in reversed(program.eqns):
         under = guard.get(eqn.out)
         if under is None:

@@ -82,7 +82,7 @@ def _guarded(var: Var, eqn: Eqn, outer: Guard, value: float, eqns: list[Eqn]) ->
         condition, taken = both, True
     assert condition is not None
     branches: tuple[Atom, Atom] = (var, Lit(value)) if taken else (Lit(value), var)
-    out = Var(shape=max(condition.shape, var.shape, key=len))
+    out = Var(name=f"{var.name}_safe" if var.name else None, shape=max(condition.shape, var.shape, key=len))
     eqns.append(Eqn(out, REGISTRY["select"], (condition, *branches), origin=eqn.origin, note="a safe argument where the branch is not taken"))
     return out
 

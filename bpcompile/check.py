@@ -1,0 +1,886 @@
+"""
+The certificate: what was checked about an emitted text, and with what result.
+
+1. *Gates*: each distinct rule of the table is compared with `sympy.diff` (`gates`).
+2. *The whole function*: the emitted text is run at 50 digits and compared, value and gradients, with SymPy's derivative of the
+   flattened function, or, for functions too large for that, with forward mode (`oracle`).
+3. *Edge points*: zeros, ties and large values, where guards are at work, in double precision against the program itself.
+4. *Cost*: operations counted off the text (`cost`).
+
+What could not be checked is listed as unchecked, with the reason; it is never called passed. Points are the same on every run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+from mpmath import mp
+
+from bpcompile import gates as gate_proofs
+from bpcompile.cost import Cost, count
+from bpcompile.emit import Emitted
+from bpcompile.exact import DIGITS, WORKING_DIGITS
+from bpcompile.execution import Execution, NotRunnable, Outcome, UnknownFunction
+from bpcompile.gates import Gate
+from bpcompile.interpret import evaluate
+from bpcompile.ir import Lit, Program, Tree, Var
+from bpcompile.oracle import Layout, SympyReference, Tape, Unsupported
+
+Level = Literal["full", "fast", "off"]
+
+#: Generic points compared, the least that counts as checked, and how many are tried to find them.
+_POINTS: Final = 5
+_LEAST: Final = 3
+_CANDIDATES: Final = 160
+#: Points tried beyond those to see both sides of every condition.
+_EXPLORED: Final = 80
+_FAST_POINTS: Final = 2
+#: Agreement that is called agreement: to double precision, for constants are doubles; the achieved error is reported.
+_RELATIVE: Final = "1e-13"
+_FAST_RELATIVE: Final = 1e-8
+#: Work (equations times points) that exploring and edge points may take.
+_WORK: Final = 200_000
+
+#: Errors that say that the text is broken, whatever the point.
+_BROKEN: Final = (NameError, AttributeError, TypeError, SyntaxError, LookupError, AssertionError)
+_SPECIAL: Final = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1e-8, -1e-8, 40.0, -40.0, 800.0, -800.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """
+    The verdict on the whole function.
+
+    Attributes:
+        status: `passed`, `failed` or `unchecked`.
+        compared: What the text was compared with.
+        points: At how many generic points.
+        error: The largest relative difference found there.
+        float_error: The largest relative error of the text in double precision at these points; None if not run.
+        edges: At how many edge points the text agrees with the program.
+        detail: Why it failed or is unchecked.
+    """
+
+    status: Literal["passed", "failed", "unchecked"]
+    compared: str = ""
+    points: int = 0
+    error: float = 0.0
+    float_error: float | None = None
+    edges: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """
+    The verdicts of all layers.
+
+    Attributes:
+        ok: Nothing failed. What is merely unchecked is listed in `unchecked`.
+        gates: One verdict a distinct primitive, in order of appearance.
+        whole: The verdict on the whole function.
+        unchecked: What could not be checked, and why.
+        kinks: Where the example point sits on a kink, and the derivative chosen there.
+        cost: Operations of the text; None where they were not counted.
+    """
+
+    ok: bool
+    gates: tuple[Gate, ...]
+    whole: Whole
+    unchecked: tuple[str, ...] = ()
+    kinks: tuple[str, ...] = ()
+    cost: Cost | None = None
+
+    def lines(self) -> list[str]:
+        """Return short ASCII lines for the header of the emitted file; the same for the same input, on every run."""
+        lines: list[str] = []
+        by_status = {status: [g.name for g in self.gates if g.status == status] for status in ("proved", "numeric", "unchecked", "failed")}
+        words = {"proved": "proved with SymPy", "numeric": f"equal to SymPy's at {DIGITS} digits", "unchecked": "not checked", "failed": "WRONG"}
+        parts = [f"{len(names)} {words[status]}" for status, names in by_status.items() if names]
+        if parts:
+            lines.append("derivative rules: " + ", ".join(parts))
+        whole = self.whole
+        if whole.status == "passed":
+            lines.append(f"value and gradient equal {whole.compared}: {whole.points} points, relative error {_below(whole.error)}")
+            if whole.float_error is not None:
+                lines.append(f"in double precision: relative error {_below(whole.float_error)} at these points")
+            if whole.edges:
+                lines.append(f"zeros, ties and large values: {whole.edges} points agree with the program")
+        elif whole.status == "failed":
+            lines.append(f"WRONG: {whole.detail}")
+        lines += [f"not checked: {reason}" for reason in self.unchecked]
+        lines += [f"kink: {kink}" for kink in self.kinks]
+        if self.cost is not None:
+            lines.append(f"operations: {self.cost}")
+        return [_ascii(line) for line in lines]
+
+    def summary(self) -> str:
+        """Return one line."""
+        whole = self.whole
+        if not self.ok:
+            wrong = [g for g in self.gates if g.status == "failed"]
+            return _ascii("failed: " + (whole.detail if whole.status == "failed" else f"{wrong[0].name}: {wrong[0].detail}"))
+        text = f"checked against {whole.compared} at {whole.points} points" if whole.status == "passed" else "not checked"
+        if self.unchecked:
+            text += f"; not checked: {'; '.join(self.unchecked)}" if whole.status == "passed" else f": {'; '.join(self.unchecked)}"
+        return _ascii(text)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def certify(
+    primal: Program,
+    emitted: Emitted,
+    *,
+    level: Level = "full",
+    gradient: Program | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Certificate:
+    """
+    Check an emitted text.
+
+    Args:
+        primal: The program as read by the front end, before any pass.
+        emitted: The text and how to call it.
+        level: `full`: at 50 digits; `fast`: forward mode in double precision, for very long programs; `off`: nothing.
+        gradient: The program with adjoints that the text was printed from, for the edge points.
+        progress: Called with a short text at the start of each layer.
+
+    Returns:
+        The certificate; a text that doesn't run is a failed one, not an exception.
+    """
+    if level == "off":
+        return Certificate(ok=True, gates=(), whole=Whole("unchecked"), unchecked=("everything: checks are off",))
+    report = progress or (lambda _: None)
+    try:
+        cost = count(emitted)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return Certificate(ok=False, gates=(), whole=Whole("failed", detail=f"the emitted text is not Python: {error}"))
+    with mp.workdps(WORKING_DIGITS):
+        report("checking derivative rules")
+        gates = gate_proofs.prove(primal)
+        check = _Check(primal, emitted, gradient, report, high=level == "full")
+        whole = check.run()
+        kinks = _kinks(primal)
+    unchecked = [f"rule of {g.name}: {g.detail}" for g in gates if g.status == "unchecked"]
+    unchecked += check.unchecked
+    ok = whole.status != "failed" and all(g.status != "failed" for g in gates)
+    return Certificate(ok=ok, gates=gates, whole=whole, unchecked=tuple(dict.fromkeys(unchecked)), kinks=kinks, cost=cost)
+
+
+class _Failed(Exception):  # noqa: N818  ends the check with a verdict
+    """A check failed: the detail is the message."""
+
+
+class _Unchecked(Exception):  # noqa: N818  ends the check with a verdict
+    """The whole function can't be checked: the reason is the message."""
+
+
+@dataclass(slots=True)
+class _Point:
+    """An input point in double precision, with the numbers at 50 digits that stand for the same doubles."""
+
+    numbers: list[Any]
+    upstream: list[Any]
+    direction: list[Any]
+    high: list[Any] = field(default_factory=list)
+    high_upstream: list[Any] = field(default_factory=list)
+    high_direction: list[Any] = field(default_factory=list)
+
+
+class _Check:
+    """The whole-function check of one text."""
+
+    def __init__(self, primal: Program, emitted: Emitted, gradient: Program | None, report: Callable[[str], None], *, high: bool) -> None:
+        self.primal = primal
+        self.emitted = emitted
+        self.gradient = gradient
+        self.report = report
+        self.high = high
+        self.layout = Layout(primal)
+        self.unchecked: list[str] = []
+        self.compared = ""
+        self.error = 0.0
+        self.float_error: float | None = None
+        self.points = 0
+        self.edges = 0
+        self.sides: dict[int, tuple[bool, bool]] = {}
+        self.size = max(1, len(primal.eqns))
+        self.reference: SympyReference | None = None
+        self._tapes: dict[bool, Tape] = {}
+
+    def run(self) -> Whole:
+        """Return the verdict."""
+        try:
+            self._run()
+        except _Failed as failure:
+            return Whole("failed", self.compared, self.points, self.error, self.float_error, self.edges, str(failure))
+        except _Unchecked as reason:
+            self.unchecked.append(str(reason))
+            return Whole("unchecked", self.compared, self.points, self.error, self.float_error, self.edges, str(reason))
+        return Whole("passed", self.compared, self.points, self.error, self.float_error, self.edges)
+
+    def _run(self) -> None:
+        try:
+            self.execution = Execution(self.emitted, record=self.high)
+        except NotRunnable as error:
+            raise _Failed(str(error)) from error
+        self._map_inputs()
+        elements = sum(math.prod(s) for s in self.layout.output_shapes)
+        if elements > 4096:  # noqa: PLR2004  each element of an output is differentiated by itself
+            msg = f"{elements} output elements are too many"
+            raise _Unchecked(msg)
+        self._choose_reference()
+        self.report("comparing values and gradients")
+        self._compare_points()
+        if self.high:
+            self._compare_doubles()
+            self.report("comparing edge points")
+            self._compare_edges()
+            self._list_branches()
+
+    # -- inputs
+
+    def _map_inputs(self) -> None:
+        """Find the variable of each leaf of each parameter of the text, by identity or by place."""
+        index = {v: i for i, v in enumerate(self.layout.inputs)}
+        by_name = {p.name: list(p.leaves()) for p in self.primal.params}
+        self._place: dict[Var, int] = {}
+        for param, _ in itertools.chain(self.emitted.params, self.emitted.gradients):
+            for own, var in zip(by_name.get(param.name, []), param.leaves(), strict=False):
+                self._place[var] = index[var] if var in index else index[own]
+        for param, _ in itertools.chain(self.emitted.params, self.emitted.gradients):
+            for var in param.leaves():
+                if var not in self._place:
+                    msg = f"`{param.name}` is no input of the program"
+                    raise _Failed(msg)
+        wanted = [p.name for p in self.primal.params if p.wrt and p.seed is None and any(v.dtype == "float" for v in p.leaves())]
+        returned = [p.name for p, _ in self.emitted.gradients]
+        missing = [name for name in wanted if name not in returned]
+        if missing:
+            msg = f"the gradient of `{missing[0]}` is missing"
+            raise _Failed(msg)
+
+    def _arguments(self, numbers: Sequence[Any]) -> list[Any]:
+        return [_shaped(param.tree, numbers, self._place) for param, _ in self.emitted.params]
+
+    def _gradient_places(self) -> list[int]:
+        return [self._place[v] for param, _ in self.emitted.gradients for v in param.leaves()]
+
+    def _gradient_names(self) -> list[str]:
+        return [name if isinstance(param.tree, Var) else f"{name} ({v.name})" for param, name in self.emitted.gradients for v in param.leaves()]
+
+    # -- the other side of the comparison
+
+    def _choose_reference(self) -> None:
+        if self.high:
+            self.report("differentiating with SymPy")
+            try:
+                self.reference = SympyReference(self.primal)
+            except Unsupported:
+                self.reference = None
+        if self.reference is not None:
+            self.compared = f"SymPy's derivative at {DIGITS} digits"
+            return
+        self.compared = f"forward mode at {DIGITS} digits" if self.high else "forward mode in double precision"
+        try:
+            self._tape(high=self.high)
+        except Unsupported as reason:
+            raise _Unchecked(str(reason)) from reason
+
+    def _tape(self, *, high: bool) -> Tape:
+        if high not in self._tapes:
+            self._tapes[high] = Tape(self.primal, high=high)
+        return self._tapes[high]
+
+    # -- generic points
+
+    def _compare_points(self) -> None:
+        filter_tape = Tape(self.primal, high=False, derivatives=False)
+        wanted = _POINTS if self.high else _FAST_POINTS
+        least = _LEAST if self.high else _FAST_POINTS
+        explored = 0
+        budget = max(2 * _POINTS, min(_EXPLORED, _WORK // self.size))
+        self.generic: list[tuple[_Point, Outcome]] = []
+        tried = _candidates(self.primal, self.layout, self.high)
+        for attempt, (numbers, generic) in enumerate(tried):
+            enough = self.points >= wanted
+            if (enough and (self._covered() or explored >= budget or not self.high)) or attempt >= _CANDIDATES + _EXPLORED:
+                break
+            if not _all_finite(filter_tape.outputs(numbers)):
+                continue
+            point = self._point(numbers, attempt)
+            if not self.high:
+                self.points += self._compare_fast(point)
+                continue
+            explored += enough
+            self._compare_high(point, counts=generic and not enough, only_if_new=enough or not generic)
+        if self.points < least:
+            msg = f"only {self.points} points where value and derivative are finite" if self.points else "no point where value and derivative are finite"
+            raise _Unchecked(msg)
+        if self.high and self.emitted.layout == "function":
+            self._compare_default_upstream()
+
+    def _covered(self) -> bool:
+        if not self.execution.sites:
+            return True
+        return all(self.sides.get(site, (False, False)) == (True, True) for site in range(len(self.execution.sites)))
+
+    def _point(self, numbers: list[Any], seed: int) -> _Point:
+        source = random.Random(7000 + seed)  # noqa: S311  reproducible points, not secrets
+        script = self.emitted.layout == "script"
+        upstream = [_like(shape, lambda: 1.0 if script else _generic(source, 1.0, "mixed")) for shape in self.layout.output_shapes]
+        places = set(self._gradient_places())
+        direction = [_like(np.shape(n), lambda: _generic(source, 1.0, "mixed")) if i in places else _like(np.shape(n), lambda: 0.0) for i, n in enumerate(numbers)]
+        point = _Point(numbers, upstream, direction)
+        if self.high:
+            point.high, point.high_upstream, point.high_direction = ([_to_high(v) for v in part] for part in (numbers, upstream, direction))
+        return point
+
+    def _execute(self, point: _Point, *, high: bool) -> Outcome:
+        """Run the text; what makes it broken at any point is a failure."""
+        numbers, upstream = (point.high, point.high_upstream) if high else (point.numbers, point.upstream)
+        try:
+            return self._guarded_run(self._arguments(numbers), upstream, high=high)
+        except UnknownFunction as unknown:
+            msg = f"`{unknown}` has no counterpart at {DIGITS} digits"
+            raise _Unchecked(msg) from unknown
+        except NotRunnable as error:
+            raise _Failed(str(error)) from error
+        except RecursionError as error:
+            msg = "the emitted text is nested too deeply to be run"
+            raise _Unchecked(msg) from error
+        except _BROKEN as error:
+            msg = f"the emitted text does not run: {type(error).__name__}: {error}"
+            raise _Failed(msg) from error
+
+    def _guarded_run(self, arguments: list[Any], upstream: Sequence[Any] | None, *, high: bool) -> Outcome:
+        # Overflow and invalid operations are part of what is compared: they are values here, not warnings.
+        with np.errstate(all="ignore"):
+            return self.execution.run(arguments, upstream, high=high)
+
+    def _compare_high(self, point: _Point, *, counts: bool, only_if_new: bool) -> None:
+        try:
+            outcome = self._execute(point, high=True)
+        except (ArithmeticError, ValueError) as error:
+            outcome = None
+            raised = error
+        if outcome is not None:
+            if only_if_new and not self._adds_side(outcome):
+                return
+            if outcome.infinite:
+                return  # a guard against overflow replaced a value: compared in double precision, not here
+        expected = self._expected(point)
+        if expected is None:
+            return
+        if outcome is None:
+            msg = f"the emitted text raises {type(raised).__name__}: {raised}, at {self._where(point)}"
+            raise _Failed(msg)
+        values, gradients, along = expected
+        mismatch = self._mismatch(point, outcome, values, gradients, along)
+        if mismatch is not None:
+            self._confirm(point, outcome, mismatch)
+        for site, (no, yes) in outcome.sides.items():
+            before = self.sides.get(site, (False, False))
+            self.sides[site] = (before[0] or no, before[1] or yes)
+        if counts:
+            self.points += 1
+            self.generic.append((point, outcome))
+
+    def _adds_side(self, outcome: Outcome) -> bool:
+        for site, (no, yes) in outcome.sides.items():
+            before = self.sides.get(site, (False, False))
+            if (no and not before[0]) or (yes and not before[1]):
+                return True
+        return False
+
+    def _expected(self, point: _Point, *, forward: bool = False) -> tuple[list[Any], list[Any] | None, Any] | None:
+        """Return values and gradients (or the derivative along the direction), or None where they are not finite."""
+        if self.reference is not None and not forward:
+            values, gradients = self.reference.evaluate(point.high, point.high_upstream)
+            by_place = {self.layout.inputs.index(v): g for v, g in zip(self.reference.wanted, gradients, strict=True)}
+            ordered = [by_place.get(i, _to_high(0.0)) for i in self._gradient_places()]
+            return (values, ordered, None) if _all_finite(values) and _all_finite(ordered) else None
+        values, along = self._tape(high=True).evaluate(point.high, point.high_direction, point.high_upstream)
+        return (values, None, along) if _all_finite(values) and _all_finite([along]) else None
+
+    def _mismatch(self, point: _Point, outcome: Outcome, values: list[Any], gradients: list[Any] | None, along: Any) -> str | None:
+        """Return what differs, or None; notes the largest relative error of what agrees."""
+        scale = 1 + max((abs(e) for part in (point.high, point.high_upstream, values) for v in part for e in _flat(v)), default=mp.mpf(0))
+        for name, got, plain, want in zip(self.emitted.outputs, outcome.values, outcome.plain, values, strict=True):
+            for candidate in (got, plain):
+                difference = self._difference(candidate, want, scale)
+                if difference:
+                    return f"value `{name}`: {difference}"
+        places, names = self._gradient_places(), self._gradient_names()
+        for place, name, got in zip(places, names, outcome.gradients, strict=True):
+            if np.shape(got) != np.shape(point.high[place]):
+                return f"gradient `{name}` has shape {np.shape(got)}, its input {np.shape(point.high[place])}"
+        if gradients is not None:
+            for name, got, want in zip(names, outcome.gradients, gradients, strict=True):
+                difference = self._difference(got, want, scale)
+                if difference:
+                    return f"gradient `{name}`: {difference}"
+            return None
+        terms = [g * v for place, got in zip(places, outcome.gradients, strict=True) for g, v in zip(_flat(got), _flat(point.high_direction[place]), strict=True)]
+        if not _all_finite(terms):
+            return "a gradient is not finite"
+        total = mp.fsum(terms)
+        magnitude = mp.fsum(map(abs, terms))
+        allowed = mp.mpf(_RELATIVE) * max(magnitude, abs(along)) + mp.mpf(10) ** -40 * scale
+        if abs(total - along) > allowed:
+            return f"the gradients give {mp.nstr(total, 12)} along a direction, not {mp.nstr(along, 12)}"
+        self._note_error(abs(total - along), max(magnitude, abs(along)), scale)
+        return None
+
+    def _difference(self, got: Any, want: Any, scale: Any) -> str:
+        if np.shape(got) != np.shape(want):
+            return f"shape {np.shape(got)}, not {np.shape(want)}"
+        for g, w in zip(_flat(got), _flat(want), strict=True):
+            if not mp.isfinite(g) or abs(g - w) > mp.mpf(_RELATIVE) * abs(w) + mp.mpf(10) ** -40 * scale:
+                return f"{mp.nstr(g, 12)}, not {mp.nstr(w, 12)}"
+            self._note_error(abs(g - w), abs(w), scale)
+        return ""
+
+    def _note_error(self, difference: Any, want: Any, scale: Any) -> None:
+        if want > mp.mpf(10) ** -30 * scale:
+            self.error = max(self.error, float(difference / want))
+
+    def _confirm(self, point: _Point, outcome: Outcome, mismatch: str) -> None:
+        """A mismatch is a failure, unless rounded constants cancel, or SymPy stands alone against forward mode."""
+        where = f", at {self._where(point)}"
+        if self._only_rounding(point, outcome):
+            return
+        if self.reference is None:
+            raise _Failed(mismatch + where)
+        try:
+            expected = self._expected(point, forward=True)
+        except Unsupported:
+            expected = None
+        if expected is None or self._mismatch(point, outcome, *expected) is not None:
+            raise _Failed(mismatch + where)
+        msg = f"SymPy's derivative and forward mode disagree; the text agrees with forward mode{where}"
+        raise _Unchecked(msg)
+
+    def _only_rounding(self, point: _Point, outcome: Outcome) -> bool:
+        """Whether the text differs from the reference by no more than rounding its inputs to 17 digits would explain."""
+        try:
+            moved = _Point([], [], [], [_nudged(v) for v in point.high], point.high_upstream, point.high_direction)
+            here, there = self._expected(point), self._expected(moved)
+        except Unsupported:
+            return False
+        if here is None or there is None:
+            return False
+
+        def close(got: Any, want: Any, other: Any) -> bool:
+            return all(abs(g - w) <= 1000 * abs(w - o) and abs(g - w) <= mp.mpf("1e-6") * abs(w) for g, w, o in zip(_flat(got), _flat(want), _flat(other), strict=True))
+
+        if not all(close(g, w, o) for g, w, o in zip(outcome.values, here[0], there[0], strict=True)):
+            return False
+        if here[1] is not None and there[1] is not None:
+            return all(np.shape(g) == np.shape(w) and close(g, w, o) for g, w, o in zip(outcome.gradients, here[1], there[1], strict=True))
+        return False
+
+    def _compare_default_upstream(self) -> None:
+        """Without upstream gradients the text must take 1."""
+        point, _ = self.generic[0]
+        ones = _Point(point.numbers, [_like(s, lambda: 1.0) for s in self.layout.output_shapes], point.direction, point.high, [], point.high_direction)
+        ones.high_upstream = [_to_high(v) for v in ones.upstream]
+        try:
+            outcome = self._guarded_run(self._arguments(point.high), None, high=True)
+        except (*_BROKEN, NotRunnable, ArithmeticError, ValueError) as error:
+            msg = f"without upstream gradients the emitted text raises {type(error).__name__}: {error}"
+            raise _Failed(msg) from error
+        expected = self._expected(ones)
+        if expected is None:
+            return
+        mismatch = self._mismatch(ones, outcome, *expected)
+        if mismatch is not None and not self._only_rounding(ones, outcome):
+            msg = f"{mismatch}, without upstream gradients, at {self._where(point)}"
+            raise _Failed(msg)
+
+    def _where(self, point: _Point) -> str:
+        """Name a point, its first inputs at least."""
+        shown = [f"{var.name or 'input'} = {_show(value)}" for var, value in zip(self.layout.inputs, point.numbers, strict=True)]
+        return ", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")  # noqa: PLR2004  enough to find it again
+
+    # -- double precision
+
+    def _compare_fast(self, point: _Point) -> bool:
+        """Compare with forward mode in double precision; return whether the point counts."""
+        tape = self._tape(high=False)
+        values, along = tape.evaluate(point.numbers, point.direction, point.upstream)
+        if not _all_finite(values) or not math.isfinite(along):
+            return False
+        try:
+            outcome = self._execute(point, high=False)
+        except OverflowError:
+            return False
+        except (ArithmeticError, ValueError) as error:
+            msg = f"the emitted text raises {type(error).__name__}: {error}, at {self._where(point)}"
+            raise _Failed(msg) from error
+        moved = [_nudged_double(v) for v in point.numbers]
+        other_values, other_along = tape.evaluate(moved, point.direction, point.upstream)
+        for name, got, plain, want, other in zip(self.emitted.outputs, outcome.values, outcome.plain, values, other_values, strict=True):
+            for g, p, w, o in zip(_flat(got), _flat(plain), _flat(want), _flat(other), strict=True):
+                allowed = _FAST_RELATIVE * abs(w) + 1e3 * abs(w - o) + 1e-300
+                if not (abs(g - w) <= allowed and abs(p - w) <= allowed):
+                    msg = f"value `{name}`: {g:.12g}, not {w:.12g}, at {self._where(point)}"
+                    raise _Failed(msg)
+                self.error = max(self.error, abs(g - w) / abs(w) if w else 0.0)
+        terms: list[float] = []
+        for place, name, got in zip(self._gradient_places(), self._gradient_names(), outcome.gradients, strict=True):
+            if np.shape(got) != np.shape(point.numbers[place]):
+                msg = f"gradient `{name}` has shape {np.shape(got)}, its input {np.shape(point.numbers[place])}"
+                raise _Failed(msg)
+            terms += [float(g) * float(v) for g, v in zip(_flat(got), _flat(point.direction[place]), strict=True)]
+        total = math.fsum(terms) if _all_finite(terms) else math.nan
+        magnitude = max(math.fsum(map(abs, terms)) if _all_finite(terms) else 0.0, abs(along))
+        if not abs(total - along) <= _FAST_RELATIVE * magnitude + 1e3 * abs(along - other_along) + 1e-300:
+            msg = f"the gradients give {total:.12g} along a direction, not {along:.12g}, at {self._where(point)}"
+            raise _Failed(msg)
+        self.error = max(self.error, abs(total - along) / magnitude if magnitude else 0.0)
+        return True
+
+    def _compare_doubles(self) -> None:
+        """Run the text as a user does, at the points that were compared; what it loses in double precision is reported."""
+        worst = 0.0
+        for point, exact_outcome in self.generic:
+            try:
+                outcome = self._execute(point, high=False)
+            except (ArithmeticError, ValueError) as error:
+                if self._program_raises(point):
+                    self.unchecked.append(f"double precision: {type(error).__name__} at {self._where(point)}")
+                    continue
+                msg = f"in double precision the emitted text raises {type(error).__name__}: {error}, at {self._where(point)}"
+                raise _Failed(msg) from error
+            wanted = [e for part in (exact_outcome.values, exact_outcome.gradients) for v in part for e in _flat(v)]
+            got = [e for part in (outcome.values, outcome.gradients) for v in part for e in _flat(v)]
+            for g, w in zip(got, wanted, strict=True):
+                if not math.isfinite(g):
+                    self.unchecked.append(f"double precision: a result is not finite at {self._where(point)}")
+                elif abs(w) > 1e-30:  # noqa: PLR2004  relative to what is not 0
+                    worst = max(worst, float(abs(mp.mpf(float(g)) - w) / abs(w)))
+        self.float_error = worst
+
+    def _program_raises(self, point: _Point) -> bool:
+        if self.gradient is None:
+            return False
+        try:
+            self._program_results(point)
+        except (ArithmeticError, ValueError):
+            return True
+        return False
+
+    # -- edge points
+
+    def _compare_edges(self) -> None:
+        """Where guards and kinks are, the text must do what the program does: same values, nan for nan, error for error."""
+        if self.gradient is None:
+            return
+        unit = Layout(self.primal, unit=True)
+        if any(isinstance(d, int) and d != 1 for v in unit.inputs for d in v.shape):
+            self.unchecked.append("edge points of arrays of fixed size")
+            return
+        points = list(_edge_numbers(self.primal, self.layout.inputs, max(12, min(120, _WORK // self.size))))
+        for k, numbers in enumerate(points):
+            source = random.Random(9000 + k)  # noqa: S311  reproducible points, not secrets
+            script = self.emitted.layout == "script"
+            upstream = [1.0 if script else _generic(source, 1.0, "mixed") for _ in self.primal.outputs]
+            point = _Point(numbers, upstream, [])
+            try:
+                want = self._program_results(point)
+            except (ArithmeticError, ValueError):
+                want = None
+            except TypeError:
+                continue  # a complex number met a comparison: not a point of the real domain
+            if want is not None and any(isinstance(w, complex) for w in want):
+                continue
+            self._compare_edge(point, unit, want)
+
+    def _compare_edge(self, point: _Point, unit: Layout, want: list[float] | None) -> None:
+        numpy = self.emitted.target == "numpy"
+        numbers = [np.full(unit.concrete(v.shape), n) if v.shape else np.float64(n) if numpy else n for v, n in zip(unit.inputs, point.numbers, strict=True)]
+        upstream = [np.full(s, u) if s else np.float64(u) if numpy else u for s, u in zip(unit.output_shapes, point.upstream, strict=True)]
+        try:
+            outcome = self._execute(_Point(numbers, upstream, []), high=False)
+        except (ArithmeticError, ValueError) as error:
+            if want is None:
+                self.edges += 1
+                return
+            msg = f"the emitted text raises {type(error).__name__}: {error}, at {self._where(point)}; the program doesn't"
+            raise _Failed(msg) from error
+        for site, (no, yes) in outcome.sides.items():
+            before = self.sides.get(site, (False, False))
+            self.sides[site] = (before[0] or no, before[1] or yes)
+        if want is None:
+            # The text may skip what the program computes in a branch that is not taken, and NumPy never raises.
+            return
+        names = [*self.emitted.outputs, *self.emitted.outputs, *self._gradient_names()]
+        got = [float(e) for part in (outcome.values, outcome.plain, outcome.gradients) for v in part for e in _flat(v)]
+        outputs = len(self.emitted.outputs)
+        wanted = [*want[:outputs], *want]
+        scale = max((abs(w) for w in (*want, *point.numbers, *point.upstream) if math.isfinite(w)), default=1.0)
+        for name, g, w in zip(names, got, wanted, strict=True):
+            if not _same_double(g, w, scale):
+                msg = f"`{name}` is {g!r}, the program gives {w!r}, at {self._where(point)}"
+                raise _Failed(msg)
+        self.edges += 1
+
+    def _program_results(self, point: _Point) -> list[float]:
+        """Evaluate the program with adjoints at scalar inputs: outputs, then gradients in the order of the text."""
+        program = self.gradient
+        assert program is not None  # callers have checked
+        numbers = dict(zip(self.layout.inputs, [float(np.ravel(n)[0]) for n in point.numbers], strict=True))
+        inputs: dict[Var, Any] = {}
+        by_name = {p.name: list(p.leaves()) for p in self.primal.params}
+        seeds = {o.name: u for o, u in zip(self.primal.outputs, [float(np.ravel(u)[0]) for u in point.upstream], strict=True)}
+        for param in program.params:
+            if param.seed is not None:
+                inputs.update(dict.fromkeys(param.leaves(), seeds[param.seed]))
+                continue
+            for own, var in zip(by_name[param.name], param.leaves(), strict=True):
+                inputs[var] = numbers[own]
+        env = evaluate(program, inputs)
+
+        def read(atom: Var | Lit) -> float:
+            value = atom.value if isinstance(atom, Lit) else env.get(atom, 0.0)
+            return value if isinstance(value, complex) else float(value)  # type: ignore[return-value]  # complex is sorted out by the caller
+
+        by_place = {self._place.get(v, self.layout.inputs.index(v) if v in numbers else -1): atom for v, atom in program.gradients.items()}
+        return [read(o.atom) for o in program.outputs] + [read(by_place.get(i, Lit(0.0))) for i in self._gradient_places()]
+
+    def _list_branches(self) -> None:
+        for site, condition in enumerate(self.execution.sites):
+            no, yes = self.sides.get(site, (False, False))
+            if not yes:
+                self.unchecked.append(f"branch never taken: `{_short(condition.text)}` is never true")
+            if not no:
+                self.unchecked.append(f"branch never taken: `{_short(condition.text)}` is never false")
+
+
+# -- points
+
+
+def _candidates(primal: Program, layout: Layout, high: bool) -> Iterator[tuple[list[Any], bool]]:  # noqa: FBT001  internal
+    """Yield input points, and whether they are of ordinary size; the same on every run."""
+    examples = _examples(primal, layout)
+    ordinary: list[tuple[str, float]] = [("mixed", 1.0), ("positive", 1.0), ("mixed", 2.0), ("negative", 1.0), ("mixed", 0.5), ("positive", 0.5), ("near", 0.25), ("positive", 3.0)]
+    far: list[tuple[str, float]] = [("mixed", 10.0), ("mixed", 0.05), ("positive", 10.0), ("mixed", 100.0), ("negative", 10.0), ("mixed", 1000.0), ("near", 0.01)]
+    if not high and examples is not None:
+        ordinary = [("near", 0.1), ("near", 0.01), *ordinary]
+    source = random.Random(20_240_229)  # noqa: S311  reproducible points, not secrets
+    for number in itertools.count():
+        kinds = ordinary if number % 2 == 0 or number < 2 else far  # noqa: PLR2004  two rounds of ordinary points first
+        for mode, scale in kinds:
+            numbers: list[Any] = []
+            for i, var in enumerate(layout.inputs):
+                shape = layout.concrete(var.shape)
+                if mode == "near" and examples is not None and examples[i] is not None:
+                    centre = examples[i]
+                    assert centre is not None  # said by the condition above
+                    numbers.append(_like(shape, lambda c=centre: _dyadic(c * (1 + scale * (source.random() - 0.5)))))  # type: ignore[misc]  # a default binds the loop variable
+                else:
+                    numbers.append(_like(shape, lambda: _generic(source, scale, "mixed" if mode == "near" else mode)))
+            yield numbers, kinds is ordinary
+
+
+def _generic(source: random.Random, scale: float, mode: str) -> float:
+    """Draw a number of about the given size with few binary digits, so that it is the same double everywhere."""
+    size = source.randrange(300, 1700) / 1024 * scale
+    sign = {"positive": 1, "negative": -1}.get(mode) or (1 if source.random() < 0.5 else -1)  # noqa: PLR2004  a coin
+    return sign * size
+
+
+def _dyadic(value: float) -> float:
+    return round(value * 4096) / 4096 if abs(value) < 1e9 else value  # noqa: PLR2004  larger doubles have no such digits
+
+
+def _examples(primal: Program, layout: Layout) -> list[float | None] | None:
+    """Return the scalar example value of each input, None where there is none."""
+    found: dict[Var, float] = {}
+    for param in primal.params:
+        stack: list[tuple[Tree, Any]] = [(param.tree, param.example)]
+        while stack:
+            tree, value = stack.pop()
+            if isinstance(tree, Var):
+                if isinstance(value, int | float | np.floating) and not isinstance(value, bool) and math.isfinite(value):
+                    found[tree] = float(value)
+            elif isinstance(value, list | tuple | np.ndarray) and len(value) == len(tree):
+                stack.extend(zip(tree, value, strict=True))
+    return [found.get(v) for v in layout.inputs] if found else None
+
+
+def _edge_numbers(primal: Program, inputs: Sequence[Var], limit: int) -> Iterator[list[float]]:
+    """Yield points on and beyond the edges: every input special, one input special, two inputs tied."""
+    source = random.Random(424_242)  # noqa: S311  reproducible points, not secrets
+    constants = sorted({float(a.value) for e in primal.eqns if e.prim.result == "bool" for a in e.args if isinstance(a, Lit) and math.isfinite(a.value)})[:4]
+    special = [*_SPECIAL, *[c for c in constants if c not in _SPECIAL]]
+    n = len(inputs)
+
+    def generic() -> list[float]:
+        return [_generic(source, 1.0, "mixed") for _ in range(n)]
+
+    def points() -> Iterator[list[float]]:
+        for s in special:
+            yield [s] * n
+        if n > 1:
+            for s, i in itertools.product(special, range(min(n, 8))):
+                point = generic()
+                point[i] = s
+                yield point
+            for i, j in itertools.combinations(range(min(n, 5)), 2):
+                point = generic()
+                point[j] = point[i]
+                yield point
+                point = generic()
+                point[j] = -point[i]
+                yield point
+        for s in (2.0, 3.0, -2.0):
+            yield [s] * n
+
+    return itertools.islice(points(), limit)
+
+
+# -- numbers
+
+
+def _like(shape: tuple[int, ...], draw: Callable[[], float]) -> Any:
+    if not shape:
+        return draw()
+    array = np.empty(shape)
+    for index in np.ndindex(*shape):
+        array[index] = draw()
+    return array
+
+
+def _to_high(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        array = np.empty(value.shape, dtype=object)
+        for index in np.ndindex(*value.shape):
+            array[index] = mp.mpf(float(value[index]))
+        return array
+    return mp.mpf(value)
+
+
+def _nudged(value: Any) -> Any:
+    return value * (1 + mp.mpf("3e-17"))
+
+
+def _nudged_double(value: Any) -> Any:
+    return value * (1 + 2.0**-50)
+
+
+def _shaped(tree: Tree, numbers: Sequence[Any], place: dict[Var, int]) -> Any:
+    """Put numbers into the form of a parameter: nested lists for lists."""
+    if isinstance(tree, Var):
+        return numbers[place[tree]]
+    return [_shaped(part, numbers, place) for part in tree]
+
+
+def _flat(value: Any) -> list[Any]:
+    return list(value.ravel()) if isinstance(value, np.ndarray) else [value]
+
+
+def _all_finite(values: Sequence[Any]) -> bool:
+    for value in values:
+        for element in _flat(value):
+            if not (math.isfinite(element) if isinstance(element, int | float) else mp.isfinite(element)):
+                return False
+    return True
+
+
+def _same_double(a: float, b: float, scale: float) -> bool:
+    if math.isnan(a) or math.isnan(b):
+        return math.isnan(a) and math.isnan(b)
+    if math.isinf(a) or math.isinf(b):
+        return a == b
+    # NumPy's functions and those of `math` differ in the last digit, which cancellation may bring forward.
+    return abs(a - b) <= 1e-12 * max(abs(a), abs(b)) or (abs(a - b) <= 1e-6 * max(abs(a), abs(b)) and abs(a - b) <= 1e-13 * scale)
+
+
+def _show(value: Any) -> str:
+    return f"{value:.6g}" if not isinstance(value, np.ndarray) else f"array of shape {value.shape}"
+
+
+def _below(error: float) -> str:
+    """Return a power of ten above an error: the last digits are not the same on every machine."""
+    if error == 0:
+        return f"below 1e-{DIGITS}"
+    return f"below 1e{max(-DIGITS, math.floor(math.log10(error)) + 1)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004  a header line holds so much
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode("ascii").replace("\n", " ").replace("\r", " ")
+
+
+# -- kinks
+
+
+def _kinks(primal: Program) -> tuple[str, ...]:
+    """Say where the example point sits on a kink."""
+    layout = Layout(primal)
+    examples = _examples(primal, layout)
+    if examples is None or any(e is None for e in examples) or any(v.shape for v in layout.inputs):
+        return ()
+    try:
+        tape = Tape(primal, high=False, derivatives=False)
+    except Unsupported:
+        return ()
+    values = tape.values([e for e in examples if e is not None])
+    found: dict[str, None] = {}
+    for eqn, args in zip(primal.eqns, tape.arguments(), strict=True):
+        test = _ON_KINK.get(eqn.prim.name)
+        if test is None:
+            continue
+        operands = [values[a] for a in args]
+        try:
+            hit = test(*operands)
+        except (TypeError, ValueError, OverflowError):
+            continue
+        if hit:
+            line = f"line {eqn.span.line}: " if eqn.span is not None else ""
+            chosen = "; ".join(f"at {k.at} the derivative is taken as {k.value}" for k in eqn.prim.kinks[:1])
+            what = f"{line}the example point sits on a kink of `{eqn.prim.name}`"
+            found[what + (f" ({chosen})" if chosen else "")] = None
+    return tuple(found)
+
+
+def _is_whole(x: float) -> bool:
+    return x == math.floor(x)
+
+
+_ON_KINK: Final[dict[str, Callable[..., bool]]] = {
+    "max": lambda x, y: x == y,
+    "min": lambda x, y: x == y,
+    "abs": lambda x: x == 0,
+    "relu": lambda x: x == 0,
+    "sign": lambda x: x == 0,
+    "sqrt": lambda x: x == 0,
+    "cbrt": lambda x: x == 0,
+    "hypot": lambda x, y: x == 0 and y == 0,
+    "atan2": lambda y, x: x == 0 and y == 0,
+    "clip": lambda x, low, high: x in (low, high),
+    "floor": _is_whole,
+    "ceil": _is_whole,
+    "trunc": lambda x: _is_whole(x) and x != 0,
+    "round": lambda x: _is_whole(x + 0.5),
+    "mod": lambda x, y: _is_whole(x / y),
+    "fmod": lambda x, y: _is_whole(x / y),
+    "heaviside": lambda x, _: x == 0,
+    "lt": lambda x, y: x == y,
+    "le": lambda x, y: x == y,
+    "gt": lambda x, y: x == y,
+    "ge": lambda x, y: x == y,
+}

@@ -1,0 +1,987 @@
+"""
+SymPy expressions to programs.
+
+Each distinct sub-expression becomes one value, in the shape in which a person writes it: quotients and differences instead of
+powers with negative exponents and coefficients of -1, terms and factors in the order of the inputs. Named stages are computed
+in their own order, each from the earlier ones as far as they can be found in it again (`stages`).
+
+Invariants: inputs are real by contract; no expression is printed or walked as a tree; what has no meaning here is refused by
+name, together with everything else that is wrong.
+
+>>> x, y = sympy.symbols("x y")
+>>> print(read_expressions({"f": (x - y) / (1 + sympy.exp(-x))}))
+program(x, y)
+  t0 = sub x y
+  t1 = neg x
+  t2 = exp t1
+  t3 = add 1 t2
+  t4 = div 1.0 t3
+  f = mul t0 t4
+return f = f
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Final, Union
+
+import sympy
+from sympy.codegen import cfunctions, numpy_nodes
+from sympy.functions.elementary.piecewise import ExprCondPair
+from sympy.logic.boolalg import BooleanFalse, BooleanTrue
+from sympy.matrices.matrixbase import MatrixBase
+
+import bpcompile.ops  # noqa: F401  fills the registry
+from bpcompile.diagnostics import CompileError, Diagnostic, Source, Span, error
+from bpcompile.frontends.expression_table import Opaque, Table
+from bpcompile.frontends.stages import ONE, ProductForm, Recovery, Stage, SumForm
+from bpcompile.ir import Atom, Builder, Eqn, Lit, Operand, Output, Param, Program, Reference, Shape, Tree, Var, leaves
+from bpcompile.primitive import REGISTRY
+
+#: A parameter: one symbol, or a list of them, nested as the user nested it.
+SymbolTree = Union[sympy.Symbol, tuple["SymbolTree", ...]]
+#: The nodes that must be lowered first, and what to do with their values.
+_Plan = tuple[list[int], Callable[[list[Atom]], Atom]]
+
+#: Integers up to here are exact as floats.
+_EXACT: Final = 2**53
+#: SymPy's own functions recurse; deeper expressions are no use to them.
+_REFERENCE_DEPTH: Final = 200
+#: Faults reported at once.
+_FAULT_LIMIT: Final = 20
+#: Conditions up to this many nodes are given to SymPy to see whether they leave a gap.
+_CONDITION_LIMIT: Final = 60
+#: Stands for "no input" where nodes are ordered by their first input.
+_NO_INPUT: Final = -1
+
+#: Functions whose arguments are the operands of one primitive.
+_CALLS: Final[Mapping[type[sympy.Basic], str]] = {
+    **{
+        getattr(sympy, name): name
+        for name in ("exp", "log", "sign", "sin", "cos", "tan", "sec", "csc", "cot", "sinc", "floor", "gamma", "erf", "erfc", "erfinv")
+    },
+    **{getattr(sympy, name): name for name in ("asin", "acos", "atan", "asec", "acsc", "acot", "atan2", "sinh", "cosh", "tanh", "sech", "csch", "coth")},
+    **{getattr(sympy, name): name for name in ("asinh", "acosh", "atanh", "asech", "acsch", "acoth")},
+    **{sympy.Abs: "abs", sympy.ceiling: "ceil", sympy.Mod: "mod", sympy.Heaviside: "heaviside", sympy.loggamma: "lgamma"},
+    **{sympy.Lt: "lt", sympy.Le: "le", sympy.Gt: "gt", sympy.Ge: "ge", sympy.Eq: "eq", sympy.Ne: "ne", sympy.Not: "not", sympy.ITE: "select"},
+    **{getattr(cfunctions, name): name for name in ("log1p", "expm1", "exp2", "log2", "log10", "hypot")},
+    **{cfunctions.Sqrt: "sqrt", cfunctions.Cbrt: "cbrt", numpy_nodes.logaddexp: "logaddexp"},
+}
+
+#: What to write instead of a node without meaning here.
+_INSTEAD: Final[Mapping[str, str]] = {
+    "factorial": "write `gamma(x + 1)`, or `loggamma(x + 1)` for its logarithm",
+    "binomial": "write it with `gamma`: gamma(n + 1)/(gamma(k + 1)*gamma(n - k + 1))",
+    "RisingFactorial": "write it with `gamma`",
+    "FallingFactorial": "write it with `gamma`",
+    **dict.fromkeys(("Integral", "Derivative", "Subs", "Limit"), "evaluate it first, with `.doit()`"),
+    "DiracDelta": "the derivative of a step is no function: differentiate before, or leave it out",
+    "LambertW": "give the value a symbol of its own and pass it in",
+}
+
+
+def read_expressions(  # noqa: PLR0913  what a user can say of an input, all by name
+    outputs: Mapping[str, Any],
+    *,
+    stages: Mapping[str, Any] | None = None,
+    wrt: Sequence[str] | None = None,
+    at: Mapping[Any, Any] | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    order: Sequence[str] | None = None,
+    inputs: Sequence[tuple[str, SymbolTree]] = (),
+    source: Source | None = None,
+    spans: Mapping[str, Span] | None = None,
+) -> Program:
+    """
+    Turn SymPy expressions into a program.
+
+    Args:
+        outputs: The results by name: expressions, or lists and matrices of them.
+        stages: Named parts in the order of definition, each possibly part of the later ones.
+        wrt: The inputs whose gradient is wanted; all unless given.
+        at: Example values by symbol or by name of an input.
+        shapes: Shapes of inputs that are arrays.
+        order: Names of inputs that come first, in this order; the others follow sorted by name.
+        inputs: Inputs with name and symbols, in order; they stay inputs even if nothing depends on them.
+        source: The text that the expressions come from.
+        spans: Where each stage or output is written.
+
+    Returns:
+        The program, with the outputs' own expressions as its reference.
+
+    Raises:
+        CompileError: E150 a node without meaning, E151 not a finite number, E152 a complex value, E153 a symbol that does not
+            commute, E154 two symbols of one name, E155 a `Piecewise` with a gap, E156 a number no float can hold,
+            E157 arrays with axes, E158 an unknown name, E159 shapes or example values that do not fit.
+    """
+    table = Table()
+    results = {name: table.add(expr) for key, value in outputs.items() for name, expr in elements(key, value, spans)}
+    named = {name: table.add(expr) for key, value in (stages or {}).items() for name, expr in elements(key, value, spans)}
+    named = {name: node for name, node in named.items() if results.get(name, node) == node}
+    named.update({name: node for name, node in results.items() if name not in named})
+
+    declared = _Inputs(table, table.reachable(list(results.values())), inputs, order or (), shapes or {}, spans or {})
+    declared.check_symbols(spans)
+    declared.give_examples(at or {})
+    declared.choose(wrt)
+
+    lowering = _Lowering(table, declared, spans or {})
+    for name, node in named.items():
+        lowering.lower_stage(name, node)
+    lowering.raise_faults(results)
+    atoms = {name: lowering.atoms[node] for name, node in results.items()}
+    program = Program(
+        declared.params,
+        _needed(lowering.builder.eqns, list(atoms.values())),
+        [Output(name, atom, (spans or {}).get(_stem(name))) for name, atom in atoms.items()],
+        name=next(iter(outputs), "f"),
+        source=source,
+    )
+    unused = [p for p in declared.params if not any(leaf in declared.used for leaf in leaves(p.tree))]
+    program.notes += [Diagnostic("E160", f"no output depends on `{p.name}`: its gradient is zero", p.span, level="note") for p in unused]
+    _set_reference(program, table, list(results.values()), declared)
+    return program
+
+
+def elements(name: str, value: Any, spans: Mapping[str, Span] | None = None) -> list[tuple[str, sympy.Basic]]:
+    """
+    Return the named expressions of a value: the value itself, or `name[0]`, `name[1]`, ... of a list or matrix.
+
+    Raises:
+        CompileError: E150, the value is no expression.
+    """
+    found: list[tuple[str, sympy.Basic]] = []
+    stack: list[tuple[str, Any]] = [(name, value)]
+    while stack:
+        label, item = stack.pop()
+        if isinstance(item, MatrixBase | sympy.NDimArray):
+            item = _nested(item)
+        if isinstance(item, list | tuple | sympy.Tuple):
+            stack.extend((f"{label}[{i}]", part) for i, part in reversed(list(enumerate(item))))
+            continue
+        expr = sympy.sympify(item) if isinstance(item, int | float | sympy.Basic) and not isinstance(item, bool) else None
+        if not isinstance(expr, sympy.Basic):
+            raise error("E150", f"`{label}` is no SymPy expression but {type(item).__name__}", (spans or {}).get(name))
+        found.append((label, expr))
+    return found
+
+
+def _nested(matrix: Any) -> Any:
+    """Return a matrix as nested lists; a row or column as a flat one, as people index vectors."""
+    if len(matrix.shape) == 2 and 1 in matrix.shape:  # noqa: PLR2004  a matrix
+        return list(matrix)
+    return matrix.tolist()
+
+
+def _stem(name: str) -> str:
+    return name.partition("[")[0]
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """
+    Return the key that sorts names as people do.
+
+    >>> sorted(["x10", "x2", "a"], key=natural)
+    ['a', 'x2', 'x10']
+    """
+    return tuple((1, int(part), part) if part.isdecimal() and part.isascii() else (0, 0, part) for part in re.split(r"([0-9]{1,18})", name))
+
+
+def _needed(eqns: Sequence[Eqn], results: Sequence[Atom]) -> list[Eqn]:
+    """Return the equations that the results need: stages off the path to an output are dropped."""
+    needed = {atom for atom in results if isinstance(atom, Var)}
+    kept = []
+    for eqn in reversed(eqns):
+        if eqn.out in needed:
+            kept.append(eqn)
+            needed.update(a for a in eqn.args if isinstance(a, Var))
+    return kept[::-1]
+
+
+def _set_reference(program: Program, table: Table, roots: list[int], declared: _Inputs) -> None:
+    """Attach what the certificate compares with: the expressions themselves on symbols that no two print alike."""
+    depth = [0] * len(table)
+    for number in table.reachable(roots):
+        depth[number] = 1 + max((depth[part] for part in table.args[number]), default=0)
+    if max(depth[root] for root in roots) > _REFERENCE_DEPTH:
+        message = "too deep for SymPy's own derivative: checked in forward mode"
+        program.notes.append(Diagnostic("E161", message, level="note"))
+        return
+    fresh = {var: sympy.Symbol(f"x{i}", real=True) for i, var in enumerate(program.inputs())}
+    replace = {node: fresh[var] for node, var in declared.vars.items() if var in fresh}
+    program.reference = Reference(tuple(table.rebuild(roots, replace)), fresh)
+
+
+class _Inputs:
+    """
+    The inputs of the program.
+
+    Attributes:
+        params: The parameters in order.
+        vars: The variable of each symbol's node, also of symbols that only unused stages have.
+        used: The variables that some output depends on.
+    """
+
+    def __init__(  # noqa: PLR0913  internal, called once
+        self,
+        table: Table,
+        reachable: Sequence[int],
+        inputs: Sequence[tuple[str, SymbolTree]],
+        order: Sequence[str],
+        shapes: Mapping[str, Shape],
+        spans: Mapping[str, Span],
+    ) -> None:
+        self._table = table
+        self._faults: list[Diagnostic] = []
+        used = {number for number in reachable if isinstance(table.atoms[number], sympy.Symbol) and table.heads[number] is not Stage}
+        trees = self._wanted(inputs, used)
+        placed = {number for _, tree in trees for number in _numbers(tree)}
+        rest = sorted(used - placed, key=lambda n: (natural(table.atoms[n].name), n))  # type: ignore[union-attr]  # a symbol
+        trees += [(table.atoms[n].name, n) for n in rest]  # type: ignore[union-attr]  # a symbol
+        if order:
+            place = {name: i for i, name in enumerate(order)}
+            trees.sort(key=lambda item: place.get(item[0], len(place)))
+        self._order = order
+        self._shapes = shapes
+        self.vars: dict[int, Var] = {}
+        self.params: list[Param] = []
+        taken: set[str] = set()
+        for name, tree in trees:
+            unique = name
+            while unique in taken:
+                unique = f"{name}_{len([t for t in taken if t.startswith(name)]) + 1}"
+            taken.add(unique)
+            self.params.append(self._param(unique, tree, spans.get(name)))
+        self.used = {self.vars[n] for n in used}
+        for number, atom in enumerate(table.atoms):  # symbols of stages that lead nowhere
+            if number not in self.vars and isinstance(atom, sympy.Symbol) and table.heads[number] is not Stage:
+                self.vars[number] = Var(name=atom.name)
+
+    def _wanted(self, inputs: Sequence[tuple[str, SymbolTree]], used: set[int]) -> list[tuple[str, Any]]:
+        """Return the declared inputs over node numbers, each symbol once."""
+        names = {self._table.atoms[n].name for n in used}  # type: ignore[union-attr]  # symbols
+        taken: set[int] = set()
+        result: list[tuple[str, Any]] = []
+        for name, tree in inputs:
+            numbers = _map_tree(tree, self._table.add)
+            flat = list(_numbers(numbers))
+            # A symbol that is shadowed by another of its name and used nowhere is a leftover.
+            leftover = isinstance(numbers, int) and numbers not in used and name in names
+            if not leftover and not taken.intersection(flat) and len(set(flat)) == len(flat):
+                taken.update(flat)
+                result.append((name, numbers))
+        return result
+
+    def _param(self, name: str, tree: Any, span: Span | None) -> Param:
+        shape = self._shapes.get(name, ())
+        if isinstance(tree, tuple) and shape:
+            self._faults.append(Diagnostic("E159", f"`{name}` is a list of symbols and can't have the shape of an array", span))
+            shape = ()
+        built: dict[int, Tree] = {}
+
+        def build(node: Any, label: str) -> Tree:
+            if isinstance(node, tuple):
+                return tuple(build(part, f"{label}[{i}]") for i, part in enumerate(node))
+            built[node] = self.vars[node] = Var(name=label, shape=shape)
+            return self.vars[node]
+
+        param = Param(name, build(tree, name), span=span)
+        notes = [_assumption(self._table.atoms[node]) for node in _numbers(tree)]
+        param.note = next((note for note in notes if note), "")
+        original = self._table.atoms[tree].name if isinstance(tree, int) else name  # type: ignore[union-attr]  # a symbol
+        if name != original:
+            param.note = f"the second `{original}`" + (f", {param.note}" if param.note else "")
+        return param
+
+    def check_symbols(self, spans: Mapping[str, Span] | None) -> None:
+        """
+        Refuse symbols that can't be inputs.
+
+        Raises:
+            CompileError: E152, E153, E154, E158, E159.
+        """
+        seen: dict[str, int] = {}
+        for number, var in self.vars.items():
+            symbol: Any = self._table.atoms[number]
+            if var not in self.used:
+                continue
+            span = (spans or {}).get(symbol.name)
+            if not symbol.is_commutative:
+                self._faults.append(Diagnostic("E153", f"`{symbol.name}` does not commute", span, help="make it an ordinary symbol"))
+            elif symbol.is_extended_real is False:
+                self._faults.append(Diagnostic("E152", f"`{symbol.name}` is not real", span, help="inputs are real numbers: split it into its two parts"))
+            if isinstance(symbol, sympy.Dummy):
+                continue
+            other = seen.setdefault(symbol.name, number)
+            if other != number:
+                both = " and ".join(_assumptions(self._table.atoms[n]) for n in (other, number))
+                message = f"two different symbols are called `{symbol.name}`: {both}"
+                self._faults.append(Diagnostic("E154", message, span, help="make the symbol once, with its assumptions, or give them different names"))
+        self._check_names(self._shapes, "--shape")
+        self._check_names(self._order, "the order of the inputs")
+        if self._faults:
+            raise CompileError(*self._faults)
+
+    def _check_names(self, names: Any, place: str) -> None:
+        known = [p.name for p in self.params]
+        self._faults += [unknown_name(name, known, f"no input `{name}`", f"in {place}") for name in names if name not in known]
+
+    def give_examples(self, at: Mapping[Any, Any]) -> None:
+        """
+        Set the example values.
+
+        Raises:
+            CompileError: E158, E159.
+        """
+        by_name = {p.name: p for p in self.params}
+        by_symbol = {var: number for number, var in self.vars.items()}
+        single = {self._table.atoms[by_symbol[leaf]].name: leaf for p in self.params for leaf in p.leaves()}  # type: ignore[union-attr]  # symbols
+        single.update({leaf.name: leaf for p in self.params for leaf in p.leaves() if leaf.name})
+        values: dict[Var, Any] = {}
+        for key, value in at.items():
+            name = key.name if isinstance(key, sympy.Symbol) else str(key)
+            number = self._table.add(key) if isinstance(key, sympy.Symbol) else None
+            leaf = self.vars.get(number) if number is not None else None
+            leaf = leaf or single.get(name)
+            if leaf is not None and name not in by_name:
+                values[leaf] = value
+            elif name in by_name:
+                self._fit(by_name[name].tree, value, name, values)
+            else:
+                self._faults.append(unknown_name(name, list(by_name), f"no input `{name}`", "among the example values"))
+        for param in self.params:
+            if all(leaf in values for leaf in param.leaves()):
+                param.example = _map_values(param.tree, values)
+        if self._faults:
+            raise CompileError(*self._faults)
+
+    def _fit(self, tree: Tree, value: Any, name: str, values: dict[Var, Any]) -> None:
+        if isinstance(tree, Var):
+            values[tree] = value
+        elif not isinstance(value, list | tuple) or len(value) != len(tree):
+            self._faults.append(Diagnostic("E159", f"the example value of `{name}` is not a list of {len(tree)} numbers"))
+        else:
+            for i, (part, item) in enumerate(zip(tree, value, strict=True)):
+                self._fit(part, item, f"{name}[{i}]", values)
+
+    def choose(self, wrt: Sequence[str] | None) -> None:
+        """
+        Say whose gradient is wanted.
+
+        Raises:
+            CompileError: E158.
+        """
+        if wrt is None:
+            return
+        self._check_names(wrt, "--wrt")
+        if self._faults:
+            raise CompileError(*self._faults)
+        for param in self.params:
+            param.wrt = param.name in wrt
+
+
+def unknown_name(name: str, known: Sequence[str], message: str, label: str) -> Diagnostic:
+    """Build the finding for a name that does not exist, with the nearest one that does."""
+    near = difflib.get_close_matches(name, known, 1)
+    return Diagnostic("E158", f"{message} {label}", help=f"did you mean `{near[0]}`?" if near else "there are " + ", ".join(known) if known else "")
+
+
+def _numbers(tree: Any) -> list[int]:
+    if isinstance(tree, int):
+        return [tree]
+    return [number for part in tree for number in _numbers(part)]
+
+
+def _map_tree(tree: Any, function: Callable[[Any], int]) -> Any:
+    return tuple(_map_tree(part, function) for part in tree) if isinstance(tree, tuple) else function(tree)
+
+
+def _map_values(tree: Tree, values: Mapping[Var, Any]) -> Any:
+    return values[tree] if isinstance(tree, Var) else [_map_values(part, values) for part in tree]
+
+
+def _assumption(symbol: Any) -> str:
+    """Name the strongest assumption that SymPy may have simplified by."""
+    for word in ("zero", "positive", "negative", "nonnegative", "nonpositive", "even", "odd", "integer", "nonzero"):
+        if getattr(symbol, f"is_{word}"):
+            return f"assumed {word}"
+    return ""
+
+
+def _assumptions(symbol: Any) -> str:
+    given = [word if holds else f"not {word}" for word, holds in sorted(symbol._assumptions_orig.items())]  # noqa: SLF001  what the user asked for
+    return f"one {' and '.join(given)}" if given else "one without assumptions"
+
+
+class _Lowering:
+    """Emits the equations of nodes, arguments first, each node once."""
+
+    def __init__(self, table: Table, inputs: _Inputs, spans: Mapping[str, Span]) -> None:
+        self.table = table
+        self.builder = Builder()
+        self.atoms: dict[int, Atom] = dict(inputs.vars)
+        self._faulty: dict[int, tuple[int, ...]] = {}
+        self._faults: list[Diagnostic] = []
+        self._spans = spans
+        self._stage = ""
+        self._recovery = Recovery()
+        self._rank: dict[int, int] = {}
+        self._plans: dict[int, _Plan] = {}
+        # The place of the first input that a node depends on: terms and factors are written in this order.
+        self._place = {node: i for i, node in enumerate(inputs.vars)}
+        self._first: list[int] = []
+
+    def lower_stage(self, name: str, node: int) -> None:
+        """Compute a stage and let later ones find it."""
+        self._stage = name
+        self.builder.span = self._spans.get(_stem(name))
+        try:
+            self._lower(node)
+        finally:
+            self.builder.span = None
+        self._name(node, name)
+        self._file(node)
+
+    def _name(self, node: int, name: str) -> None:
+        atom = self.atoms.get(node)
+        if isinstance(atom, Var) and not atom.name:
+            atom.name = name
+            atom.stage = True
+
+    def _file(self, node: int) -> None:
+        """Make a computed node known as a stage."""
+        if node not in self.atoms or node in self._rank:
+            return
+        self._rank[node] = len(self._rank)
+        if self.table.heads[node] is sympy.Add:
+            form = self._sum_form(node)
+            if form:
+                self._recovery.add_sum(node, form)
+            return
+        product = self._product_form(node)
+        if product:
+            trivial = product.coefficient == 1 and list(product.factors.items()) == [(node, 1)]
+            if not trivial:
+                self._recovery.add_product(node, product)
+            if product.coefficient != 1 and self.table.heads[node] is sympy.Mul:
+                coefficient, inexact, base = self._split(node)
+                if base != ONE and self.table.args[base]:
+                    self._recovery.add_sum(node, SumForm({base: coefficient}, {base} if inexact else set()))
+
+    def raise_faults(self, results: Mapping[str, int]) -> None:
+        """
+        Raise what is wrong with the outputs, and nothing that is wrong elsewhere.
+
+        Raises:
+            CompileError: Everything that stands in the way of `results`.
+        """
+        indices = {index for node in results.values() for index in self._faulty.get(node, ())}
+        faults = [self._faults[index] for index in sorted(indices)]
+        for name, node in results.items():
+            atom = self.atoms.get(node)
+            condition = atom.dtype == "bool" if isinstance(atom, Var) else self.table.is_one_of(node, BooleanTrue, BooleanFalse)
+            if condition:
+                faults.append(Diagnostic("E150", f"`{name}` is a condition, not a number", self._spans.get(_stem(name))))
+        if faults:
+            raise CompileError(*faults)
+
+    def _lower(self, root: int) -> None:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node in self.atoms or node in self._faulty:
+                stack.pop()
+                continue
+            plan = self._plans.get(node)
+            if plan is None:
+                try:
+                    plan = self._plans[node] = self._plan(node)
+                except CompileError as fault:
+                    self._poison(node, fault.diagnostics)
+                    continue
+            parts, build = plan
+            missing = [part for part in parts if part not in self.atoms and part not in self._faulty]
+            if missing:
+                stack.extend(reversed(missing))
+                continue
+            stack.pop()
+            del self._plans[node]
+            if any(part in self._faulty for part in parts):
+                inherited = sorted({index for part in parts for index in self._faulty.get(part, ())})
+                self._faulty[node] = tuple(inherited[:_FAULT_LIMIT])
+                continue
+            try:
+                self.atoms[node] = build([self.atoms[part] for part in parts])
+            except CompileError as fault:
+                self._poison(node, fault.diagnostics)
+            except ValueError as fault:  # shapes that do not broadcast
+                self._poison(node, (Diagnostic("E159", f"{fault} in `{self._stage}`", self.builder.span),))
+
+    def _poison(self, node: int, diagnostics: Sequence[Diagnostic]) -> None:
+        self._faulty[node] = tuple(range(len(self._faults), len(self._faults) + len(diagnostics)))
+        self._faults += diagnostics
+
+    def _refuse(self, code: str, message: str, help_: str = "") -> CompileError:
+        return error(code, message, self.builder.span, help=help_)
+
+    def _emit(self, name: str, *operands: Operand | Lit, note: str = "") -> Var:
+        return self.builder.emit(REGISTRY[name], operands, note=note)
+
+    def _plan(self, node: int) -> _Plan:
+        head = self.table.heads[node]
+        parts = list(self.table.args[node])
+        name = _CALLS.get(head)
+        if head is sympy.exp and (power := self._stage_power(node)):
+            return power
+        if name is not None:
+            return parts, lambda atoms: self._emit(name, *atoms)
+        planner = _PLANNERS.get(head)
+        return planner(self, node) if planner else self._plan_leaf(node)
+
+    # Leaves
+
+    def _plan_leaf(self, node: int) -> _Plan:
+        literal = self._literal(node)
+        return [], lambda _: literal
+
+    def _literal(self, node: int) -> Lit:
+        """Return the literal of a constant."""
+        atom: Any = self.table.atoms[node]
+        stage = self._stage
+        if isinstance(atom, Opaque):
+            raise self._refuse_opaque(atom)
+        if atom is sympy.I:
+            raise self._refuse("E152", f"`{stage}` contains the imaginary unit", "values are real numbers: split the expression into its two parts")
+        if isinstance(atom, BooleanTrue | BooleanFalse):
+            return Lit(isinstance(atom, BooleanTrue))
+        if isinstance(atom, sympy.Rational) and atom.is_finite or isinstance(atom, sympy.Float) and atom.is_finite:
+            return self._number(node)
+        if isinstance(atom, sympy.NumberSymbol):
+            return Lit(math.pi if atom is sympy.pi else math.e if atom is sympy.E else float(atom.evalf(17)))
+        raise self._refuse("E151", f"`{stage}` contains {_infinite_name(atom)}, which is not a finite number")
+
+    def _refuse_opaque(self, atom: Opaque) -> CompileError:
+        stage = self._stage
+        if atom.family == "array":
+            return self._refuse("E157", f"arrays with axes are not supported yet: `{atom.kind}` in `{stage}`", "write the entries as symbols of their own")
+        if atom.family == "undefined":
+            near = difflib.get_close_matches(atom.kind, [*_INSTEAD, *(p.name for p in REGISTRY)], 1, 0.5)
+            help_ = (
+                f"did you mean `sympy.{near[0]}`?"
+                if near and hasattr(sympy, near[0])
+                else "write its formula; for an unknown that is an input, make it a `Symbol`"
+            )
+            return self._refuse("E150", f"`{atom.kind}` in `{stage}` is a function without definition", help_)
+        return self._refuse("E150", f"`{atom.kind}` in `{stage}` has no derivative rule here", _INSTEAD.get(atom.kind, "`bpcompile ops` lists what has"))
+
+    def _number(self, node: int) -> Lit:
+        exact = self.table.value(node)
+        if exact is None:  # zero, or beyond every float
+            atom: Any = self.table.atoms[node]
+            if not atom.is_zero:
+                raise self._refuse_size(atom.is_negative)
+            return Lit(0.0)
+        value, inexact = exact
+        if value.denominator == 1 and not inexact and abs(value) <= _EXACT:
+            return Lit(int(value))
+        return Lit(self._float(value))
+
+    def _float(self, value: Fraction) -> float:
+        try:
+            result = float(value)
+        except OverflowError:
+            raise self._refuse_size(value < 0) from None
+        if not result and value:
+            raise self._refuse_size(value < 0)
+        return result
+
+    def _refuse_size(self, negative: bool) -> CompileError:  # noqa: FBT001  internal
+        sign = "negative " if negative else ""
+        return self._refuse("E156", f"a {sign}number in `{self._stage}` is beyond the range of floats", "rescale the expression, or work with its logarithm")
+
+    # Order
+
+    def _first_input(self, node: int) -> int:
+        """Return the place of the first input that a node depends on, `_NO_INPUT` for a constant."""
+        first, table = self._first, self.table
+        for number in range(len(first), len(table)):  # arguments come before the nodes that use them
+            place = self._place.get(number)
+            if place is None:
+                known = [first[part] for part in table.args[number] if first[part] != _NO_INPUT]
+                place = min(known, default=_NO_INPUT)
+            first.append(place)
+        return first[node]
+
+    def _factor_key(self, node: int) -> tuple[int, int]:
+        return self._first_input(node), self._rank.get(node, -1)
+
+    def _term_key(self, node: int) -> tuple[int, int, int, Fraction]:
+        """Order terms as people write them: by input, higher powers first, constants after, then what decays."""
+        if node == ONE:
+            return 1, 0, 0, Fraction(0)
+        rank = self._rank.get(node, -1)
+        first = self._first_input(node)
+        degree = self._degree(node) if rank < 0 else Fraction(1)
+        group = 1 if first == _NO_INPUT else 2 if degree < 0 else 0
+        return group, first, rank, -degree
+
+    def _degree(self, node: int) -> Fraction:
+        table = self.table
+        if table.heads[node] is sympy.Mul:
+            return sum((self._power_degree(part) for part in table.args[node]), Fraction(0))
+        return self._power_degree(node)
+
+    def _power_degree(self, node: int) -> Fraction:
+        table = self.table
+        if not table.args[node]:
+            return Fraction(0 if self._first_input(node) == _NO_INPUT else 1)
+        if table.heads[node] is sympy.Pow:
+            exact = table.value(table.args[node][1])
+            return exact[0] if exact else Fraction(1)
+        if table.heads[node] is sympy.exp:
+            return Fraction(-1 if self._split(table.args[node][0])[0] < 0 else 1)
+        return Fraction(1)
+
+    # Sums
+
+    def _split(self, node: int) -> tuple[Fraction, bool, int]:
+        """Return coefficient, whether it is a float, and the rest of a term; the rest of a number is `ONE`."""
+        exact = self.table.value(node)
+        if exact:
+            return *exact, ONE
+        args = self.table.args[node]
+        if self.table.heads[node] is sympy.Mul and (exact := self.table.value(args[0])):
+            rest = args[1:]
+            return *exact, rest[0] if len(rest) == 1 else self.table.node(sympy.Mul, rest)
+        return Fraction(1), False, node
+
+    def _sum_form(self, node: int) -> SumForm | None:
+        form = SumForm({})
+        for part in self.table.args[node]:
+            coefficient, inexact, base = self._split(part)
+            if base in form.terms or not coefficient:
+                return None  # written so on purpose, unevaluated
+            form.terms[base] = coefficient
+            if inexact:
+                form.floats.add(base)
+        return form
+
+    def _term(self, base: int, coefficient: Fraction, *, inexact: bool) -> int:
+        """Return the node of `coefficient * base`."""
+        if base == ONE:
+            return self.table.number(coefficient, inexact=inexact)
+        if coefficient == 1 and not inexact:
+            return base
+        factors = self.table.args[base] if self.table.heads[base] is sympy.Mul and base not in self._rank else (base,)
+        return self.table.node(sympy.Mul, (self.table.number(coefficient, inexact=inexact), *factors))
+
+    def _plan_sum(self, node: int) -> _Plan:
+        form = self._sum_form(node)
+        if form is None:
+            terms = [(*self._split(part), part) for part in self.table.args[node]]
+            pieces = [(base, coefficient, inexact) for coefficient, inexact, base, _ in terms]
+        else:
+            found, rest = self._recovery.cover_sum(form)
+            pieces = [(base, value, base in rest.floats) for base, value in rest.terms.items()]
+            pieces += [(stage, value, value.denominator != 1 and bool(form.floats)) for stage, value in found]
+        pieces.sort(key=lambda piece: self._term_key(piece[0]))
+        scale, pieces = self._common_factor(pieces)
+        lead = next((i for i, piece in enumerate(pieces) if piece[1] > 0), 0)
+        pieces.insert(0, pieces.pop(lead))  # y - x rather than -x + y
+        (base, value, inexact), *others = pieces
+        parts = [self._term(base, value, inexact=inexact)]
+        parts += [self._term(base, abs(value), inexact=inexact) for base, value, inexact in others]
+        signs = [value < 0 for _, value, _ in others]
+
+        def build(atoms: list[Atom]) -> Atom:
+            total = atoms[0]
+            for negative, atom in zip(signs, atoms[1:], strict=True):
+                total = self._emit("sub" if negative else "add", total, atom)
+            return scale(total)
+
+        return parts, build
+
+    def _common_factor(self, pieces: list[tuple[int, Fraction, bool]]) -> tuple[Callable[[Atom], Atom], list[tuple[int, Fraction, bool]]]:
+        """Take out a factor that all terms share: SymPy has multiplied `2*(x + y)` out by itself."""
+        _, value, inexact = pieces[0]
+        size = abs(value)
+        shared = len(pieces) > 1 and size != 1 and all(abs(v) == size and i == inexact for _, v, i in pieces)
+        if not shared or max(size.numerator, size.denominator) > _EXACT and not inexact:
+            return (lambda total: total), pieces
+        sign = -1 if all(v < 0 for _, v, _ in pieces) else 1
+        number, divisor = (Lit(self._float(size * sign)), 1) if inexact else (Lit(size.numerator * sign), size.denominator)
+
+        def scale(total: Atom) -> Atom:
+            if number.value != 1:
+                total = self._emit("neg", total) if number.value == -1 else self._emit("mul", number, total)
+            return total if divisor == 1 else self._emit("div", total, Lit(divisor))
+
+        return scale, [(base, v / size * sign, False) for base, v, _ in pieces]
+
+    # Products and powers
+
+    def _product_form(self, node: int) -> ProductForm | None:
+        head = self.table.heads[node]
+        if head not in (sympy.Mul, sympy.Pow, sympy.exp):
+            return None
+        form = ProductForm({})
+        parts = self.table.args[node] if head is sympy.Mul else (node,)
+        for position, part in enumerate(parts):
+            exact = self.table.value(part) if position == 0 else None
+            if exact:
+                form.coefficient, form.inexact = exact
+                continue
+            base, exponent = self._base_and_exponent(part)
+            if base in form.factors or not exponent:
+                return None  # written so on purpose, unevaluated
+            form.factors[base] = exponent
+        return form if form.coefficient else None
+
+    def _base_and_exponent(self, node: int) -> tuple[int, Fraction]:
+        table = self.table
+        if table.heads[node] is sympy.Pow:
+            base, power = table.args[node]
+            exact = table.value(power)
+            if exact and not exact[1]:
+                return base, exact[0]
+        elif table.heads[node] is sympy.exp:
+            coefficient, inexact, rest = self._split(table.args[node][0])
+            if abs(coefficient) > 1 and coefficient.denominator == 1 and not inexact and rest != ONE:
+                # exp(2*x) is exp(x)**2, should exp(x) be a stage.
+                inner = rest if coefficient > 0 else self._term(rest, Fraction(-1), inexact=False)
+                return table.node(sympy.exp, (inner,)), abs(coefficient)
+        return node, Fraction(1)
+
+    def _power(self, base: int, exponent: Fraction) -> int:
+        """Return the node of a positive power, undoing `_base_and_exponent`."""
+        table = self.table
+        if exponent == 1:
+            return base
+        if table.heads[base] is sympy.exp and exponent.denominator == 1 and base not in self._rank:
+            sign, _, rest = self._split(table.args[base][0])
+            return table.node(sympy.exp, (self._term(rest, sign * exponent, inexact=False),))
+        return table.node(sympy.Pow, (base, table.number(exponent)))
+
+    def _plan_product(self, node: int) -> _Plan:
+        form = self._product_form(node)
+        if form is None:  # x*x written unevaluated: as it stands
+            parts = list(self.table.args[node])
+            return parts, self._fold("mul")
+        return self._plan_quotient(self._with_cbrt(form))
+
+    def _with_cbrt(self, form: ProductForm) -> ProductForm:
+        """Take `sign(u)*Abs(u)**(1/3)`, which is how SymPy writes a real cube root, as a cube root."""
+        for base, exponent in form.factors.items():
+            if exponent == Fraction(1, 3) and self.table.heads[base] is sympy.Abs:
+                inner = self.table.args[base]
+                sign = self.table.node(sympy.sign, inner)
+                if form.factors.get(sign) == 1:
+                    factors = {k: v for k, v in form.factors.items() if k not in (base, sign)}
+                    factors[self.table.node(cfunctions.Cbrt, inner)] = Fraction(1)
+                    return ProductForm(factors, form.coefficient, form.inexact)
+        return form
+
+    def _plan_quotient(self, form: ProductForm) -> _Plan:
+        found, rest = self._recovery.cover_product(form)
+        factors = [*rest.factors.items(), *((stage, Fraction(power)) for stage, power in found)]
+        factors.sort(key=lambda item: self._factor_key(item[0]))
+        above = [self._power(base, exponent) for base, exponent in factors if exponent > 0]
+        below = [(base, -exponent) for base, exponent in factors if exponent < 0]
+        coefficient, inexact = rest.coefficient, rest.inexact
+        negate = coefficient == -1 and not inexact
+        numerator, denominator = (abs(coefficient) if coefficient.numerator == -1 or negate else coefficient), Fraction(1)
+        negate = negate or (coefficient.numerator == -1 and not inexact)
+        if not inexact and max(abs(coefficient.numerator), coefficient.denominator) <= _EXACT:
+            numerator, denominator = Fraction(numerator.numerator), Fraction(coefficient.denominator)
+        elif not inexact:
+            numerator, negate, inexact = coefficient, False, True
+        return self._assemble_quotient(above, below, numerator, denominator, inexact=inexact, negate=negate)
+
+    def _assemble_quotient(  # noqa: PLR0913  the parts of one quotient
+        self, above: list[int], below: list[tuple[int, Fraction]], numerator: Fraction, denominator: Fraction, *, inexact: bool, negate: bool
+    ) -> _Plan:
+        bottom = [self._power(base, exponent) for base, exponent in below]
+        # A name or a number divides; a longer denominator is inverted first, as a stage of its own.
+        plain = not bottom or (denominator == 1 and len(bottom) == 1 and self._is_plain(bottom[0]))
+        count = len(above)
+
+        def build(atoms: list[Atom]) -> Atom:
+            top = list(atoms[:count])
+            if numerator != 1 or (inexact and top):
+                top.insert(0, Lit(self._float(numerator)) if inexact else Lit(int(numerator)))
+            low = list(atoms[count:])
+            if denominator != 1:
+                low.insert(0, Lit(int(denominator)))
+            value = self._fold("mul")(top) if top else None
+            if low:
+                divisor = self._fold("mul")(low)
+                if value is None or plain or isinstance(value, Lit):
+                    value = self._emit("div", Lit(1.0) if value is None else value, divisor)
+                else:
+                    value = self._emit("mul", value, self._emit("div", Lit(1.0), divisor))
+            elif value is None:
+                value = Lit(1)
+            return self._emit("neg", value) if negate else value
+
+        return [*above, *bottom], build
+
+    def _is_plain(self, node: int) -> bool:
+        head = self.table.heads[node]
+        return node in self._rank or head in (sympy.Symbol, sympy.Dummy, Stage) or self._first_input(node) == _NO_INPUT
+
+    def _fold(self, name: str) -> Callable[[list[Atom]], Atom]:
+        def build(atoms: list[Atom]) -> Atom:
+            value = atoms[0]
+            for atom in atoms[1:]:
+                value = self._emit(name, value, atom)
+            return value
+
+        return build
+
+    def _stage_power(self, node: int) -> _Plan | None:
+        """Return `exp(2*x)` as the square of a stage `exp(x)`, where there is one."""
+        base, exponent = self._base_and_exponent(node)
+        if exponent == 1 or base not in self._rank:
+            return None
+        return [base], lambda atoms: self._emit("pow", atoms[0], Lit(int(exponent)))
+
+    def _plan_power(self, node: int) -> _Plan:
+        base, exponent = self.table.args[node]
+        if self.table.atoms[base] is sympy.E:
+            return [exponent], lambda atoms: self._emit("exp", *atoms)
+        exact = self.table.value(exponent)
+        if exact is None:
+            return [base, exponent], lambda atoms: self._emit("powr", *atoms)
+        value, inexact = exact
+        if not inexact:
+            form = ProductForm({base: value}) if value else None
+            if form and (value < 0 or self._recovery.cover_product(form)[0]):
+                return self._plan_quotient(form)
+            if value == Fraction(1, 2):
+                return [base], lambda atoms: self._emit("sqrt", *atoms)
+        if value.denominator == 1 and abs(value) <= _EXACT:
+            literal = Lit(float(value)) if inexact else Lit(int(value))
+            return [base], lambda atoms: self._emit("pow", atoms[0], literal)
+        literal = Lit(self._float(value))
+        note = "nan below 0; cbrt or real_root is the real root" if value.denominator % 2 and not inexact and not self._is_nonnegative(base) else ""
+        return [base], lambda atoms: self._emit("powr", atoms[0], literal, note=note)
+
+    def _is_nonnegative(self, node: int) -> bool:
+        atom: Any = self.table.atoms[node]
+        return self.table.is_one_of(node, sympy.Abs, sympy.exp) or (atom is not None and bool(atom.is_nonnegative))
+
+    # Choices
+
+    def _plan_extremum(self, node: int) -> _Plan:
+        # A constant comes first: ties go to the first operand, and the gradient of max(0, x) at 0 is to be 0.
+        parts = sorted(self.table.args[node], key=self._factor_key)
+        return parts, self._fold("max" if self.table.heads[node] is sympy.Max else "min")
+
+    def _plan_pieces(self, node: int) -> _Plan:
+        pairs = [self.table.args[pair] for pair in self.table.args[node]]
+        conditions = [condition for _, condition in pairs]
+        if not pairs or not self._covers_everything(conditions):
+            help_ = "say what holds everywhere else: end it with a pair `(expr, True)`"
+            raise self._refuse("E155", f"a `Piecewise` in `{self._stage}` has no value where none of its conditions holds", help_)
+        parts = [part for expr, condition in pairs[:-1] for part in (condition, expr)] + [pairs[-1][0]]
+
+        def build(atoms: list[Atom]) -> Atom:
+            value = atoms[-1]
+            for i in range(len(atoms) - 3, -1, -2):
+                value = self._emit("select", atoms[i], atoms[i + 1], value)
+            return value
+
+        return parts, build
+
+    def _covers_everything(self, conditions: list[int]) -> bool:
+        if self.table.is_one_of(conditions[-1], BooleanTrue):
+            return True
+        if len(self.table.reachable(conditions)) > _CONDITION_LIMIT:
+            return False
+        real = {n: sympy.Symbol(f"x{n}", real=True) for n in self.table.reachable(conditions) if isinstance(self.table.atoms[n], sympy.Symbol)}
+        try:
+            return bool(sympy.Or(*self.table.rebuild(conditions, real)).simplify() == sympy.true)
+        except Exception:  # noqa: BLE001  SymPy raises anything on conditions it can't decide; then the user has to say
+            return False
+
+    def _plan_xor(self, node: int) -> _Plan:
+        def build(atoms: list[Atom]) -> Atom:
+            value = atoms[0]
+            for atom in atoms[1:]:
+                either, both = self._emit("or", value, atom), self._emit("and", value, atom)
+                value = self._emit("and", either, self._emit("not", both))
+            return value
+
+        return list(self.table.args[node]), build
+
+    # Functions without a primitive of their own
+
+    def _plan_polygamma(self, node: int) -> _Plan:
+        order, inner = self.table.args[node]
+        exact = self.table.value(order)
+        if exact is None or exact[0].denominator != 1 or not 0 <= exact[0] <= _EXACT:
+            raise self._refuse("E150", f"the order of `polygamma` in `{self._stage}` is not a whole number", "its derivative in the order has no closed form")
+        number = int(exact[0])
+        if number == 0:
+            return [inner], lambda atoms: self._emit("digamma", *atoms)
+        return [inner], lambda atoms: self._emit("polygamma", Lit(number), *atoms)
+
+    def _plan_beta(self, node: int) -> _Plan:
+        parts = list(self.table.args[node])
+        return (parts * 2)[:2] if len(parts) == 1 else parts, lambda atoms: self._emit("beta", *atoms)
+
+    def _plan_frac(self, node: int) -> _Plan:
+        return list(self.table.args[node]), lambda atoms: self._emit("sub", atoms[0], self._emit("floor", atoms[0]))
+
+    def _plan_arg(self, node: int) -> _Plan:
+        return list(self.table.args[node]), lambda atoms: self._emit("select", self._emit("lt", atoms[0], Lit(0)), Lit(math.pi), Lit(0.0))
+
+    def _plan_fma(self, node: int) -> _Plan:
+        return list(self.table.args[node]), lambda atoms: self._emit("add", self._emit("mul", atoms[0], atoms[1]), atoms[2])
+
+    def _plan_implies(self, node: int) -> _Plan:
+        return list(self.table.args[node]), lambda atoms: self._emit("or", self._emit("not", atoms[0]), atoms[1])
+
+    def _plan_junction(self, node: int) -> _Plan:
+        return list(self.table.args[node]), self._fold("and" if self.table.heads[node] is sympy.And else "or")
+
+    def _plan_cut(self, node: int) -> _Plan:
+        """Plan a stage that was cut by hand: its definition under its name."""
+        stage: Any = self.table.atoms[node]
+        (definition,) = self.table.args[node]
+
+        def build(atoms: list[Atom]) -> Atom:
+            self._name(definition, stage.name)
+            self._file(definition)
+            self._rank.setdefault(node, self._rank.get(definition, 0))
+            return atoms[0]
+
+        return [definition], build
+
+
+def _infinite_name(atom: Any) -> str:
+    return {sympy.nan: "nan", sympy.zoo: "complex infinity", sympy.oo: "infinity", -sympy.oo: "infinity"}.get(atom, f"`{type(atom).__name__}`")
+
+
+_PLANNERS: Final[Mapping[type[sympy.Basic], Callable[[_Lowering, int], _Plan]]] = {
+    sympy.Add: _Lowering._plan_sum,  # noqa: SLF001  its own dispatch, as all below
+    sympy.Mul: _Lowering._plan_product,  # noqa: SLF001
+    sympy.Pow: _Lowering._plan_power,  # noqa: SLF001
+    sympy.Max: _Lowering._plan_extremum,  # noqa: SLF001
+    sympy.Min: _Lowering._plan_extremum,  # noqa: SLF001
+    sympy.Piecewise: _Lowering._plan_pieces,  # noqa: SLF001
+    sympy.And: _Lowering._plan_junction,  # noqa: SLF001
+    sympy.Or: _Lowering._plan_junction,  # noqa: SLF001
+    sympy.Xor: _Lowering._plan_xor,  # noqa: SLF001
+    sympy.Implies: _Lowering._plan_implies,  # noqa: SLF001
+    sympy.polygamma: _Lowering._plan_polygamma,  # noqa: SLF001
+    sympy.beta: _Lowering._plan_beta,  # noqa: SLF001
+    sympy.frac: _Lowering._plan_frac,  # noqa: SLF001
+    sympy.arg: _Lowering._plan_arg,  # noqa: SLF001
+    cfunctions.fma: _Lowering._plan_fma,  # noqa: SLF001
+    Stage: _Lowering._plan_cut,  # noqa: SLF001
+}
