@@ -21,6 +21,7 @@ import bpcompile.ops  # noqa: F401  fills the table of primitives
 from bpcompile.diagnostics import CompileError, Diagnostic, Source, error
 from bpcompile.emit import Emitted, Emitter
 from bpcompile.ir import Param, Program, Shape, Tree, Var
+from bpcompile.passes.aliases import forward_aliases
 from bpcompile.passes.cse import share
 from bpcompile.passes.cut import cut
 from bpcompile.passes.dead import eliminate_dead
@@ -268,6 +269,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     stages = verified(find_guards(schedule(cut(share(find_guards(recognised))))))
     joint = verified(reverse(stages, upstream=options.layout != "script", textbook=not compact))
     progress("passes")
+    joint = written = verified(forward_aliases(joint))
     joint = verified(expand(joint, target=target, literal=options.literal))
     if compact:
         joint = verified(simplify(joint))
@@ -279,7 +281,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     if options.layout == "script":
         _complete_examples(joint)
     progress("writing")
-    emitter = Emitter(joint, forward, written=stages, target=options.target, layout=options.layout, style=options.style)
+    emitter = Emitter(joint, forward, written=written, target=options.target, layout=options.layout, style=options.style)
     context = emitter.context()
     notes = [*program.notes, *_rename_notes(emitter.names.changed)]
     header = _header(program, emitter, context)

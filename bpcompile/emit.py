@@ -90,8 +90,9 @@ class _Body:
             for arg in eqn.args:
                 if isinstance(arg, Var):
                     uses[arg] = uses.get(arg, 0) + 1
-            if eqn.out.twin is not None and eqn.args and isinstance(eqn.args[0], Var) and eqn.args[0].twin is eqn.out.twin:
-                self.mutated.add(eqn.args[0])
+            before = eqn.adds_to()
+            if before is not None:
+                self.mutated.add(before)
         for atom in self.results:
             if isinstance(atom, Var):
                 uses[atom] = uses.get(atom, 0) + 1
@@ -144,11 +145,10 @@ class _Body:
 
     def _previous(self, eqn: Eqn) -> str | None:
         """Return the name of the adjoint that an equation adds to in place, if it does."""
-        if eqn.out.twin is None or eqn.prim.name not in {"add", "sub"} or not isinstance(eqn.args[0], Var):
+        before = eqn.adds_to()
+        if before is None or before in self.emitter.seeds:
             return None
-        if eqn.args[0].twin is not eqn.out.twin or eqn.args[0] in self.emitter.seeds:
-            return None
-        name = self.env[eqn.args[0]].text
+        name = self.env[before].text
         self.names.of[eqn.out] = name
         return name
 
@@ -370,7 +370,7 @@ class Emitter:
         last = program.eqns[-1].origin if len(program.eqns) > split else None
         last_owner = self.backward.owner(last)
         lists = {a for p in self.params if not isinstance(p.tree, Var) for v in p.leaves() if isinstance(a := program.gradients.get(v), Var)}
-        versions = {eqn.out for eqn in program.eqns[split:] if self._is_version(eqn)}
+        versions = {eqn.out for eqn in program.eqns[split:] if eqn.adds_to() is not None}
         origin = {eqn.out: eqn.origin for eqn in program.eqns[split:]}
 
         def inline_last(var: Var) -> bool:
@@ -378,14 +378,9 @@ class Emitter:
                 return False
             return var not in self._added_to and self.backward.owner(origin[var]) is last_owner
 
-        self._added_to = {eqn.args[0] for eqn in program.eqns[split:] if self._is_version(eqn)}
+        self._added_to = {eqn.adds_to() for eqn in program.eqns[split:]}
         self.backward.run(inline_last=inline_last)
         self._pack()
-
-    @staticmethod
-    def _is_version(eqn: Eqn) -> bool:
-        first = eqn.args[0] if eqn.args else None
-        return eqn.out.twin is not None and isinstance(first, Var) and first.twin is eqn.out.twin
 
     def _number(self) -> None:
         """Number the statements of the forward pass that the backward pass undoes."""

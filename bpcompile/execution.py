@@ -139,11 +139,8 @@ class Execution:
                 raise NotRunnable(msg)
             if param.example is None:
                 continue
-            try:
-                written = ast.literal_eval(value)
-            except (ValueError, TypeError, SyntaxError):
-                continue  # not a literal (an array constructor): its value is replaced in the runs all the same
-            if not _same_numbers(written, param.example):
+            # An array constructor is no literal: its value is replaced in the runs all the same.
+            if _is_literal(value) and not _same_numbers(_literal(value), param.example):
                 msg = f"the emitted text sets `{name}` to {ast.unparse(value)}, the example value is {param.example!r}"
                 raise NotRunnable(msg)
 
@@ -279,6 +276,16 @@ def _leaf_values(param: Param, name: str, value: Any) -> list[Any]:
             raise NotRunnable(msg)
         stack.extend(reversed(list(zip(tree, part, strict=True))))
     return found
+
+
+def _is_literal(value: ast.expr) -> bool:
+    allowed = (ast.Constant, ast.UnaryOp, ast.unaryop, ast.List, ast.Tuple, ast.Load)
+    return all(isinstance(node, allowed) for node in ast.walk(value))
+
+
+def _literal(value: ast.expr) -> Any:
+    # Not ast.literal_eval, which refuses a sign before a sign.
+    return eval(compile(ast.Expression(value), "<example>", "eval"), {"__builtins__": {}})  # noqa: S307  constants and signs only
 
 
 def _same_numbers(a: Any, b: Any) -> bool:

@@ -203,6 +203,13 @@ class Eqn:
         self.guard = guard
         self.note = note
 
+    def adds_to(self) -> Var | None:
+        """Return the version of an adjoint that this equation adds a contribution to, if it does (`dx += ...`)."""
+        if self.out.twin is None or self.prim.name not in {"add", "sub"}:
+            return None
+        before = self.args[0]
+        return before if isinstance(before, Var) and before.twin is self.out.twin else None
+
     def replace(self, **changes: Any) -> Eqn:
         """Return a copy with some attributes changed."""
         kept = {name: changes.get(name, getattr(self, name)) for name in self.__slots__}

@@ -240,6 +240,8 @@ def _compose(eqn: Eqn, parts: list[str | Lit]) -> str:  # noqa: C901, PLR0911, P
             digit = _digits(parts[1])
             return f"{words[0]}{sign}{digit}" if digit else ""
         return f"{words[0]}{sign}{words[1]}" if words[0] else ""
+    if op == "mul" and isinstance(parts[0], Lit) and not words[0] and _digits(parts[0]):
+        return f"{words[1]}_{_digits(parts[0])}"
     if op in {"mul", "chain"}:
         return "".join(words) if all(words) else ""
     if op == "div":
@@ -259,6 +261,8 @@ def _compose(eqn: Eqn, parts: list[str | Lit]) -> str:  # noqa: C901, PLR0911, P
     if op == "copy":
         return ""
     stem = eqn.prim.short or op
+    if op in {"max", "min", "logaddexp"} and words[0].startswith(stem):
+        words[0] = words[0].removeprefix(stem)
     return stem + "".join(words) if all(words) and len(words) <= 2 else ""  # noqa: PLR2004  longer lists of operands say little
 
 
@@ -271,4 +275,4 @@ def _count(literal: Lit) -> str:
 
 def _digits(literal: Lit) -> str:
     value = literal.value
-    return str(int(value)) if 0 <= value < 100 and value == int(value) else ""  # noqa: PLR2004  short
+    return str(int(value)) if 0 <= value < 1000 and value == int(value) else ""  # noqa: PLR2004  short

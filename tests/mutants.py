@@ -72,7 +72,7 @@ def mutate(text: str, *, per_name: int = 3) -> Iterator[Mutant]:
                 elif isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
                     yield replace(*span(node), repr(node.value + 1), f"{node.value} to {node.value + 1}")
                 elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in scope:
-                    defined = [n for n, where in scope.items() if n != node.id and where < at(node.lineno, node.col_offset)]
+                    defined = [n for n, line in scope.items() if n != node.id and line < node.lineno]
                     for other in _spread(defined, per_name, node.lineno + node.col_offset):
                         yield replace(*span(node), other, f"{node.id} to {other}")
             if isinstance(statement, ast.AugAssign):
@@ -80,44 +80,22 @@ def mutate(text: str, *, per_name: int = 3) -> Iterator[Mutant]:
                 yield replace(begin - 1, begin + 1, "=", "+= to =")
                 yield replace(begin - 1, begin + 1, "-=", "+= to -=")
             elif isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
-                begin = span(statement.value)[0]
-                yield replace(begin, begin, "-", "sign put before the value") if not isinstance(statement.value, ast.BinOp | ast.IfExp) else replace(
-                    *span(statement.value), f"-({data[begin : span(statement.value)[1]].decode()})", "sign put before the value"
-                )
+                begin, end = span(statement.value)
+                yield replace(begin, end, f"-({data[begin:end].decode()})", "sign put before the value")
 
 
 def _scopes(tree: ast.Module) -> Iterator[tuple[dict[str, int], list[ast.stmt]]]:
-    """Yield the names of each scope, with the offset from which they are bound, and its statements."""
-    bodies = [(n.args, n.body) for n in tree.body if isinstance(n, ast.FunctionDef)] or [(None, tree.body)]
-    starts = [0]
-    # Offsets only order names within a scope, so line and column are enough.
-    for arguments, body in bodies:
-        names: dict[str, int] = {}
-        if arguments is not None:
-            names.update({a.arg: -1 for a in arguments.args})
-        kept: list[ast.stmt] = []
-        for statement in body:
-            if isinstance(statement, ast.Import | ast.ImportFrom | ast.If) or (isinstance(statement, ast.Expr)):
-                continue
-            kept.append(statement)
-        offsets = _Offsets(kept)
-        for name, where in offsets.found.items():
-            names.setdefault(name, where)
-        if arguments is not None:
-            kept = [*[ast.copy_location(ast.Expr(d), d) for d in arguments.defaults], *kept]
-        yield {n: w if w < 0 else w for n, w in names.items()}, kept
-    del starts
-
-
-class _Offsets:
-    """Where each name is first bound; a rough offset is enough, it is compared with real ones of later lines only."""
-
-    def __init__(self, statements: list[ast.stmt]) -> None:
-        self.found: dict[str, int] = {}
-        for statement in statements:
+    """Yield the names of each scope, with the line from which they are bound, and its statements."""
+    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
+    for arguments, body in [(n.args, n.body) for n in functions] or [(None, tree.body)]:
+        bound = {a.arg: 0 for a in arguments.args} if arguments is not None else {}
+        kept = [s for s in body if not isinstance(s, ast.Import | ast.ImportFrom | ast.If | ast.Expr)]
+        for statement in kept:
             for node in ast.walk(statement):
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                    self.found.setdefault(node.id, node.lineno)
+                    bound.setdefault(node.id, node.lineno)
+        defaults = [ast.copy_location(ast.Expr(d), d) for d in arguments.defaults] if arguments is not None else []
+        yield bound, [*defaults, *kept]
 
 
 def _walk(statement: ast.stmt) -> Iterator[ast.AST]:

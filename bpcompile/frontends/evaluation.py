@@ -132,7 +132,7 @@ class Evaluator:
                 if signal is not None:
                     return signal
                 continue
-            if isinstance(statement, ast.Return):
+            if self.scope.role == "function" and _may_return(statement):
                 self.scope.returned = POISON
                 return "return"
         return None
@@ -164,10 +164,14 @@ class Evaluator:
     def _poison(self, statement: ast.stmt, poison: Poison) -> None:
         for name in assigned_names([statement]):
             self._bind(name, poison)
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and isinstance(statement.value.func, ast.Attribute):
-            changed = _base_name(statement.value.func.value)
-            if changed and isinstance(self.scope.env.get(changed), ListValue | dict):
-                self._bind(changed, poison)
+        changed = ""
+        if isinstance(statement, ast.Assign | ast.AugAssign):
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+            changed = _root_name(target) if isinstance(target, ast.Subscript) else ""
+        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and isinstance(statement.value.func, ast.Attribute):
+            changed = _root_name(statement.value.func.value)
+        if changed and isinstance(self.scope.env.get(changed), ListValue | dict):
+            self._bind(changed, poison)
 
     def _bind(self, name: str, value: Value) -> None:
         scope = self.scope
@@ -615,6 +619,7 @@ class Evaluator:
         self._bind_data(target.id, example, node, statement, array=array)
 
     def _bind_data(self, name: str, example: Any, node: ast.expr, statement: ast.stmt, *, array: bool) -> None:
+        self.input_spans.setdefault(name, self.spans.of(node))
         old = self.inputs.get(name)
         taken = old is not None and old.states() != {"open"}
         if name in self.fixed or taken or (name not in self.wrt and name not in self.at and self._is_accumulator(name, example, statement)):
@@ -648,6 +653,12 @@ class Evaluator:
             return tuple(items) if isinstance(example, tuple) else ListValue(items, self.path)
         return example
 
+    def changes(self, name: str) -> bool:
+        """Say whether a script assigns to a name more than once."""
+        if self._first_steps is None:
+            self._first_steps = _first_steps(self._body)
+        return name in self._first_steps
+
     def _is_accumulator(self, name: str, example: Any, statement: ast.stmt) -> bool:
         """
         Whether a name starts at the neutral element of what is then done to it: `s = 0` and `s += w * x`.
@@ -656,11 +667,9 @@ class Evaluator:
         """
         if example not in (0, 1) or isinstance(example, list | tuple):
             return False
-        if self._first_steps is None:
-            self._first_steps = _first_steps(self._body)
-        step = self._first_steps.get(name)
-        if step is None:
+        if not self.changes(name) or self._first_steps is None:
             return False
+        step = self._first_steps[name]
         if isinstance(step, ast.AugAssign):
             found = isinstance(step.op, _ACCUMULATING[int(example)]) and not self._is_data(step.value)
         else:
@@ -713,7 +722,7 @@ class Evaluator:
                 if type(value) is Var:
                     return value
                 if type(value) is Input:
-                    return value.var or value
+                    return value if value.var is None else value.var
                 if isinstance(value, Poison):
                     for diagnostic in value.pending:
                         self._report(diagnostic)
@@ -1116,7 +1125,7 @@ class Evaluator:
             raise Poisoned
         if isinstance(value, Partial):
             raise Refusal("E118", value.reason, node=node, help_=value.help)
-        return value.var or value if type(value) is Input else value
+        return _resolved(value) if type(value) is Input else value
 
     def _subscript_value(self, container: Var | Input, node: ast.Subscript) -> Value:
         """Refuse a subscript of a number or an array; an input known as a number may turn out to be a list."""
@@ -1142,7 +1151,7 @@ class Evaluator:
                 raise self._unknown_length(container, node)
             if container.grows:
                 self._grow(container, bounds.stop, node)
-            return ListValue([item.var or item for item in container.items[bounds]], self.path)
+            return ListValue(map(_resolved, container.items[bounds]), self.path)
         index = self.static_int(self.eval(node.slice), node.slice, "an index")
         if container.grows:
             if index < 0:
@@ -1150,8 +1159,7 @@ class Evaluator:
             self._grow(container, index + 1, node)
         if not -len(container.items) <= index < len(container.items):
             raise Refusal("E108", f"index {index} of a list of length {len(container.items)}", node=node)
-        item = container.items[index]
-        return item.var or item
+        return _resolved(container.items[index])
 
     def _grow(self, container: Input, length: int, node: ast.AST) -> None:
         if length > MAX_ELEMENTS:
@@ -1266,7 +1274,7 @@ class Evaluator:
             if value.state == "list":
                 if value.grows:
                     raise self._unknown_length(value, node)
-                return [item.var or item for item in value.items]
+                return list(map(_resolved, value.items))
         if isinstance(value, Input) and value.shape and value.state == "open" and all(isinstance(size, int) for size in value.shape):
             sizes, value.shape = value.shape, ()
             value.make_list(int(sizes[0]))
@@ -1326,7 +1334,7 @@ class Evaluator:
     def _callee(self, node: ast.Call) -> Value:
         function = node.func
         if type(function) is ast.Name:
-            if self.role == "expression" and function.id not in self.module.env and self.scope is self.module:
+            if self.role == "expression" and not self._is_defined(function.id):
                 return self._bare_function(function)
             if _is_print(node):
                 raise Refusal("E104", "the result of `print` is used", node=node)
@@ -1343,6 +1351,14 @@ class Evaluator:
                 return module_member(owner.name, function.attr, function)
             return self._attribute(ast.copy_location(ast.Attribute(value=function.value, attr=function.attr, ctx=ast.Load()), function))
         return self.eval(function)
+
+    def _is_defined(self, name: str) -> bool:
+        scope: Scope | None = self.scope
+        while scope is not None:
+            if name in scope.env:
+                return True
+            scope = scope.parent
+        return False
 
     def _name_called(self, node: ast.Name) -> Value:
         try:
@@ -1599,9 +1615,6 @@ def assigned_names(body: Sequence[ast.AST] | ast.expr) -> dict[str, None]:
             if isinstance(node.ctx, ast.Store | ast.Del):
                 found[node.id] = None
             continue
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
-            # The element changes, and with it what the name stands for; but it does not make the name local.
-            found.setdefault(node.value.id + "[]", None)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found[node.name] = None
             continue
@@ -1629,6 +1642,11 @@ def depends(value: Value) -> bool:
     return isinstance(value, dict) and any(depends(item) for item in value.values())
 
 
+def _resolved(item: Input) -> Var | Input:
+    """Return the variable of an input that has one."""
+    return item if item.var is None else item.var
+
+
 def snapshot(value: Value) -> Value:
     """Return a copy of a structure, so that later changes of its lists do not reach it."""
     if isinstance(value, ListValue):
@@ -1636,6 +1654,13 @@ def snapshot(value: Value) -> Value:
     if isinstance(value, tuple):
         return tuple(snapshot(item) for item in value)
     return {key: snapshot(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _may_return(statement: ast.stmt) -> bool:
+    """Whether a statement that could not be read may have ended the function."""
+    if isinstance(statement, ast.If | ast.For | ast.While):
+        return any(isinstance(inner, ast.Return) for inner in ast.walk(statement))
+    return isinstance(statement, ast.Return)
 
 
 def _is_scalar(value: Value) -> bool:
@@ -1669,6 +1694,12 @@ def _base_name(node: ast.expr) -> str:
         suffix = f"[{node.slice.value!r}]{suffix}"
         node = node.value
     return node.id + suffix if isinstance(node, ast.Name) else ""
+
+
+def _root_name(node: ast.expr) -> str:
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _dotted(node: ast.expr) -> str:

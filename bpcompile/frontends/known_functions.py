@@ -76,7 +76,7 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     if spelled in names:
         return str(spelled)
     back = [plain for plain in names if _SPELLINGS.get(plain) == name]
-    close = back or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = back or difflib.get_close_matches(name, names, n=1, cutoff=0.76)
     return close[0] if close else ""
 
 

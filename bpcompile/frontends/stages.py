@@ -39,11 +39,10 @@ class Stage(sympy.Symbol):  # type: ignore[misc]  # SymPy's classes are untyped
         definition: The expression it stands for.
     """
 
-    __slots__ = ("_free", "definition", "index")
+    __slots__ = ("definition", "index")
 
     definition: sympy.Expr
     index: int
-    _free: frozenset[sympy.Symbol]
 
     _count = itertools.count()
 
@@ -53,7 +52,6 @@ class Stage(sympy.Symbol):  # type: ignore[misc]  # SymPy's classes are untyped
         self: Stage = sympy.Symbol.__xnew__(cls, name, real=True)
         self.definition = definition
         self.index = next(cls._count)
-        self._free = _free_symbols(definition) | {self}
         return self
 
     def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -65,7 +63,7 @@ class Stage(sympy.Symbol):  # type: ignore[misc]  # SymPy's classes are untyped
     @property
     def free_symbols(self) -> set[sympy.Symbol]:
         """The stage itself and the symbols that it is computed from."""
-        return set(self._free)
+        return _free_symbols(self)
 
     @cacheit  # type: ignore[untyped-decorator]  # SymPy's decorators are untyped
     def sort_key(self, order: Any = None) -> Any:  # noqa: ARG002  SymPy's signature
@@ -85,7 +83,8 @@ class Stage(sympy.Symbol):  # type: ignore[misc]  # SymPy's classes are untyped
         return self.definition._xreplace(rule) if self._touched_by(rule) else (self, False)  # noqa: SLF001  SymPy's protocol
 
     def _touched_by(self, replaced: Any) -> bool:
-        return any(not isinstance(old, sympy.Symbol) or old in self._free for old in replaced)
+        free = self.free_symbols
+        return any(not isinstance(old, sympy.Symbol) or old in free for old in replaced)
 
     def _eval_evalf(self, prec: int) -> Any:
         return self.definition._eval_evalf(prec)  # noqa: SLF001  SymPy's protocol
@@ -114,7 +113,7 @@ def stage(name: str, expr: Any) -> sympy.Expr:
     return Stage(name, definition)
 
 
-def _free_symbols(expr: sympy.Basic) -> frozenset[sympy.Symbol]:
+def _free_symbols(expr: sympy.Basic) -> set[sympy.Symbol]:
     """Return the free symbols, visiting each shared node once: SymPy's own walk takes shared parts for trees."""
     found: set[sympy.Symbol] = set()
     seen: set[int] = set()
@@ -124,15 +123,15 @@ def _free_symbols(expr: sympy.Basic) -> frozenset[sympy.Symbol]:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, Stage):
-            found |= node._free  # noqa: SLF001  its own class
-        elif isinstance(node, sympy.Symbol):
+        if isinstance(node, sympy.Symbol):
             found.add(node)
-        elif hasattr(node, "bound_symbols") or not isinstance(node, sympy.Basic):
-            found |= getattr(node, "free_symbols", set())  # Lambda, Integral and the like bind names
+            if isinstance(node, Stage):
+                stack.append(node.definition)
+        elif hasattr(node, "bound_symbols"):
+            found |= node.free_symbols  # Lambda, Integral and the like bind names
         else:
             stack.extend(node.args)
-    return frozenset(found)
+    return found
 
 
 @dataclass(slots=True)

@@ -346,7 +346,7 @@ class _Inputs:
             name = key.name if isinstance(key, sympy.Symbol) else str(key)
             number = self._table.add(key) if isinstance(key, sympy.Symbol) else None
             leaf = self.vars.get(number) if number is not None else None
-            leaf = leaf or single.get(name)
+            leaf = single.get(name) if leaf is None else leaf
             if leaf is not None and name not in by_name:
                 values[leaf] = value
             elif name in by_name:

@@ -24,8 +24,6 @@ from bpcompile.ir import Atom, Eqn, Lit, Program, Var
 from bpcompile.primitive import REGISTRY
 
 _COMMUTATIVE: Final = frozenset({"add", "mul", "eq", "ne", "and", "or", "hypot", "logaddexp"})
-#: No computation of their own (a chain: where its local gradient is a number).
-_APART: Final = frozenset({"copy", "chain"})
 
 
 def share(program: Program) -> Program:
@@ -41,12 +39,16 @@ def share(program: Program) -> Program:
     same: dict[Var, Atom] = {}
     eqns: list[list[Eqn]] = []
     # The first version of an adjoint changes under its name when the next is added: nobody else may read it.
-    superseded = {eqn.args[0] for eqn in program.eqns if _is_version(eqn)}
+    superseded = {before for eqn in program.eqns if (before := eqn.adds_to()) is not None}
     for eqn in program.eqns:
         if same:
             eqn = _renamed_eqn(eqn, same)  # noqa: PLW2901  the equation goes on under its new operands
         eqns.append([eqn])
-        if eqn.prim.name in _APART and (eqn.prim.name == "copy" or isinstance(eqn.args[0], Lit)) or _is_version(eqn):
+        if eqn.prim.name == "copy":
+            # Another name for a value: what is computed from either is the same.
+            number[eqn.out] = number.get(eqn.args[0], eqn.args[0])
+            continue
+        if eqn.adds_to() is not None or (eqn.prim.name == "chain" and isinstance(eqn.args[0], Lit)):
             continue
         key = _key(eqn, number)
         value = number[eqn.out] = classes.setdefault(key, len(classes))
@@ -93,12 +95,6 @@ def _renamed(program: Program, eqns: list[Eqn], same: dict[Var, Atom]) -> Progra
                 output.atom = same.get(output.atom, output.atom)
         result.gradients = {v: same.get(a, a) if isinstance(a, Var) else a for v, a in program.gradients.items()}
     return result
-
-
-def _is_version(eqn: Eqn) -> bool:
-    """Whether the equation adds to an adjoint."""
-    first = eqn.args[0] if eqn.args else None
-    return eqn.out.twin is not None and isinstance(first, Var) and first.twin is eqn.out.twin
 
 
 def _key(eqn: Eqn, number: dict[Atom, Any]) -> Any:

@@ -29,12 +29,11 @@ def schedule(program: Program) -> Program:
         for arg in eqn.args:
             if isinstance(arg, Var):
                 readers[arg] = None if arg in readers and readers[arg] is not eqn else eqn
-    sunk: dict[Var, list[Eqn]] = {}
+    sunk: dict[Var, Eqn] = {}
     stays: list[Eqn] = []
     for eqn in program.eqns:
-        reader = readers.get(eqn.out)
-        if reader is not None and not eqn.out.stage and eqn.out not in results:
-            sunk.setdefault(reader.out, []).append(eqn)
+        if readers.get(eqn.out) is not None and not eqn.out.stage and eqn.out not in results:
+            sunk[eqn.out] = eqn
         else:
             stays.append(eqn)
     if not sunk:
@@ -45,10 +44,10 @@ def schedule(program: Program) -> Program:
         stack: list[tuple[Eqn, bool]] = [(root, False)]
         while stack:
             eqn, ready = stack.pop()
-            below = None if ready else sunk.get(eqn.out)
-            if below is None:
-                eqns.append(eqn)
-            else:
+            below = [] if ready else [sunk[a] for a in dict.fromkeys(eqn.args) if isinstance(a, Var) and a in sunk]
+            if below:
                 stack.append((eqn, True))
                 stack.extend((e, False) for e in reversed(below))
+            else:
+                eqns.append(eqn)
     return program.with_eqns(eqns)

@@ -31,6 +31,8 @@ from bpcompile.primitive import REGISTRY
 _FLOATS: Final = frozenset({"add", "sub", "mul", "div", "lt", "le", "gt", "ge", "eq", "ne", "select", "min", "max", "clip", "fill_like", "copy"})
 #: The highest power written as a product.
 _PRODUCT_POWER: Final = 4
+#: A factor read this often is worth a scaled copy of its own.
+_SHARED: Final = 4
 
 
 def simplify(program: Program) -> Program:
@@ -101,7 +103,9 @@ class _Simplify:
 
     def temporary(self, atom: Atom, *names: str) -> Eqn | None:
         """Return the equation of an unnamed value that only the equation at hand reads, if it is one of `names`."""
-        if not isinstance(atom, Var) or atom.stage or atom.twin is not None or self.uses.get(atom, 0) != 1:
+        if not isinstance(atom, Var) or atom.stage or self.uses.get(atom, 0) != 1:
+            return None
+        if atom.twin is not None and (atom.twin.stage or atom.twin in self.program.gradients):
             return None
         eqn = self.definition.get(atom)
         return eqn if eqn is not None and eqn.prim.name in names and eqn.guard == self.eqn.guard else None
@@ -157,6 +161,10 @@ def _mul(s: _Simplify, args: tuple[Atom, ...]) -> _Result:
         if inner is not None:
             pair = (inner, b) if a is left else (b, inner)
             return s.make("neg", _simplified(s, "mul", *pair))
+    scaled = s.temporary(left, "mul")
+    if scaled and isinstance(scaled.args[0], Lit) and isinstance(right, Var) and s.uses.get(right, 0) >= _SHARED and not right.shape:
+        # c*a * ct, as many times as ct is read: c*ct is the same each time.
+        return s.make("mul", s.emit("mul", scaled.args[0], right), scaled.args[1])
     first, second = s.scaled(left), s.scaled(right)
     if first and second and _safe(first[0].value, second[0].value):
         # c1*a * c2*b: the constant goes to the factor that others share, so that they share the product too.
