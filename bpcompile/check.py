@@ -12,6 +12,9 @@ What could not be checked is listed as unchecked, with the reason; it is never c
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import gc
 import itertools
 import math
 import random
@@ -158,15 +161,32 @@ def certify(
     """
     if level == "off":
         return Certificate(ok=True, gates=(), whole=Whole("unchecked"), unchecked=("everything: checks are off",))
-    report = progress or (lambda _: None)
+    with _paused_collection():
+        return _certify(primal, emitted, level, gradient, progress or (lambda _: None))
+
+
+@contextlib.contextmanager
+def _paused_collection() -> Iterator[None]:
+    """Pause the collection of cycles: over a large syntax tree it would run again and again and find nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
     try:
-        cost = count(emitted)
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _certify(primal: Program, emitted: Emitted, level: Level, gradient: Program | None, report: Callable[[str], None]) -> Certificate:
+    try:
+        tree = ast.parse(emitted.text)
+        cost = count(emitted, tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return Certificate(ok=False, gates=(), whole=Whole("failed", detail=f"the emitted text is not Python: {error}"))
     with mp.workdps(WORKING_DIGITS):
         report("checking derivative rules")
         gates = gate_proofs.prove(primal)
-        check = _Check(primal, emitted, gradient, report, high=level == "full")
+        check = _Check(primal, emitted, tree, gradient, report, high=level == "full")
         whole = check.run()
         kinks = _kinks(primal)
     unchecked = [f"rule of {g.name}: {g.detail}" for g in gates if g.status == "unchecked"]
@@ -198,9 +218,10 @@ class _Point:
 class _Check:
     """The whole-function check of one text."""
 
-    def __init__(self, primal: Program, emitted: Emitted, gradient: Program | None, report: Callable[[str], None], *, high: bool) -> None:
+    def __init__(self, primal: Program, emitted: Emitted, tree: ast.Module, gradient: Program | None, report: Callable[[str], None], *, high: bool) -> None:
         self.primal = primal
         self.emitted = emitted
+        self.tree = tree
         self.gradient = gradient
         self.report = report
         self.high = high
@@ -229,7 +250,7 @@ class _Check:
 
     def _run(self) -> None:
         try:
-            self.execution = Execution(self.emitted, record=self.high)
+            self.execution = Execution(self.emitted, tree=self.tree, record=self.high)
         except NotRunnable as error:
             raise _Failed(str(error)) from error
         self._map_inputs()

@@ -337,6 +337,9 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
         except ValueError as fault:
             msg = f"{option}: {fault}"
             raise _UsageError(msg) from None
+    if options.target == "python" and any((settings["shapes"] or {}).values()):
+        msg = "--shape: an array goes with --target numpy"
+        raise _UsageError(msg)
     return settings
 
 

@@ -26,6 +26,7 @@ from bpcompile.passes.cse import share
 from bpcompile.passes.cut import cut
 from bpcompile.passes.dead import eliminate_dead
 from bpcompile.passes.expand import expand
+from bpcompile.passes.fold import fold
 from bpcompile.passes.guards import find_guards
 from bpcompile.passes.recognise import recognise
 from bpcompile.passes.safe_branches import guard_branches
@@ -266,8 +267,13 @@ def _compile(program: Program, options: Options) -> Compiled:
     primal = verified(program)
     compact = options.style == "code"
     recognised = recognise(eliminate_dead(primal), stable=not options.literal)
+    if compact:
+        recognised = verified(fold(recognised))
     stages = verified(find_guards(schedule(cut(share(find_guards(recognised))))))
-    joint = verified(reverse(stages, upstream=options.layout != "script", textbook=not compact))
+    upstream = options.layout != "script"
+    if not compact:
+        _name_what_is_read_again(stages, reverse(stages, upstream=upstream, textbook=True))
+    joint = verified(reverse(stages, upstream=upstream, textbook=not compact))
     progress("passes")
     joint = written = verified(forward_aliases(joint))
     joint = verified(expand(joint, target=target, literal=options.literal))
@@ -301,6 +307,16 @@ def _compile(program: Program, options: Options) -> Compiled:
             )
         emitted = emitter.emitted(_render(options, context, header + [""] + certificate.lines()))
     return Compiled(emitted.text, program, joint, emitted, certificate, notes)
+
+
+def _name_what_is_read_again(stages: Program, joint: Program) -> None:
+    """Make stages of the temporaries that the backward pass reads: they have a line, so they get a gradient of their own."""
+    computed = {eqn.out for eqn in stages.eqns if eqn.out.dtype == "float"}
+    for eqn in eliminate_dead(joint).eqns:
+        if eqn.origin is not None:
+            for arg in eqn.args:
+                if isinstance(arg, Var) and arg in computed:
+                    arg.stage = True
 
 
 def _without_gradients(joint: Program) -> Program:

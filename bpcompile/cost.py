@@ -57,14 +57,19 @@ class Cost:
         return f"value {self.value}, value and gradient {self.value_and_grad} ({self.ratio:.2f} times)"
 
 
-def count(emitted: Text) -> Cost:
+def count(emitted: Text, tree: ast.Module | None = None) -> Cost:
     """
     Count the operations of emitted text.
+
+    Args:
+        emitted: The text and its layout.
+        tree: Its syntax tree, for callers that have it.
 
     Raises:
         SyntaxError: The text is not Python.
     """
-    tree = ast.parse(emitted.text)
+    if tree is None:
+        tree = ast.parse(emitted.text)
     functions = {node.name: node.body for node in tree.body if isinstance(node, ast.FunctionDef)}
     if emitted.layout == "function":
         return Cost(_operations(functions.get("value", [])), _operations(functions.get("value_and_grad", [])))
@@ -89,24 +94,37 @@ def _operations(body: Sequence[ast.stmt]) -> int:
     """Count the operations of statements, without recursion over nested expressions; printing results is not counted."""
     total = 0
     stack: list[ast.AST] = [s for s in body if not _is_print(s)]
+    push = stack.append
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.IfExp):
-            total += max(_operations_of(node.body), _operations_of(node.orelse))
-            stack.append(node.test)
+        kind = type(node)
+        # What a long straight-line text is made of comes first: this loop runs once a node.
+        if kind is ast.Name or kind is ast.Constant:
             continue
-        if isinstance(node, ast.If):
-            if not _is_main_guard(node):
-                total += max(_operations(node.body), _operations(node.orelse))
-                stack.append(node.test)
-            continue
-        if isinstance(node, ast.BinOp | ast.AugAssign):
+        if kind is ast.Assign:
+            push(node.value)  # type: ignore[attr-defined]  # `kind` says so, here and below
+        elif kind is ast.BinOp:
             total += 1
-        elif isinstance(node, ast.Compare):
-            total += len(node.ops)
+            push(node.left)  # type: ignore[attr-defined]
+            push(node.right)  # type: ignore[attr-defined]
+        elif kind is ast.AugAssign:
+            total += 1
+            push(node.value)  # type: ignore[attr-defined]
         elif isinstance(node, ast.Call):
             total += _call_cost(node)
-        stack.extend(_children(node))
+            stack.extend(node.args)
+            push(node.func)
+        elif isinstance(node, ast.IfExp):
+            total += max(_operations_of(node.body), _operations_of(node.orelse))
+            push(node.test)
+        elif isinstance(node, ast.If):
+            if not _is_main_guard(node):
+                total += max(_operations(node.body), _operations(node.orelse))
+                push(node.test)
+        else:
+            if isinstance(node, ast.Compare):
+                total += len(node.ops)
+            stack.extend(_children(node))
     return total
 
 

@@ -77,6 +77,7 @@ class _Body:
         self.consumer: dict[Var, Var] = {}
         self.statement: dict[Var, str] = {}
         self.number: dict[Var, int] = {}
+        self.owners: dict[Var, Var | None] = {}
         self.block: Var | None = None
         self.eqns = eqns
         self.results = list(results)
@@ -235,6 +236,19 @@ class _Body:
         self.lines.append(line)
 
 
+    def owner(self, origin: Var | None) -> Var | None:
+        """Return the stage in whose statement a value of the user's program was computed."""
+        chain: list[Var] = []
+        at = origin
+        while at is not None and at not in self.owners and at not in self.statement:
+            chain.append(at)
+            at = self.consumer[at] if at in self.consumer else self.emitter.reader.get(at)
+        found = None if at is None else at if at in self.statement else self.owners[at]
+        for var in chain:
+            self.owners[var] = found
+        return found
+
+
 class _Backward(_Body):
     """Statements of the backward pass, in blocks that name what they undo."""
 
@@ -242,25 +256,15 @@ class _Backward(_Body):
         self.forward = forward
         super().__init__(emitter, eqns, results)
         self.env = dict(forward.env)
-        self.owners: dict[Var, Var | None] = {}
 
-    def owner(self, origin: Var | None) -> Var | None:
-        """Return the stage in whose statement a primal value was computed."""
-        chain: list[Var] = []
-        at: Var | None = origin
-        while at is not None and at not in self.owners and at in self.forward.consumer:
-            chain.append(at)
-            at = self.forward.consumer[at]
-        found = None if at is None else self.owners.get(at, at if at in self.forward.statement else None)
-        for var in chain:
-            self.owners[var] = found
-        return found
-
-    def place(self, eqn: Eqn, line: Line) -> None:
-        owner = self.owner(eqn.origin)
+    def enter(self, owner: Var | None) -> None:
+        """Begin the block of a stage, unless it is the block at hand."""
         if owner is not None and owner is not self.block:
             self.lines.append(Line("", f"backprop {self.forward.statement[owner]}"))
             self.block = owner
+
+    def place(self, eqn: Eqn, line: Line) -> None:
+        self.enter(self.forward.owner(eqn.origin))
         number = self.forward.number.get(self.block) if self.block is not None else None
         line.comment = _joined(f"({number})" if number else "", line.comment)
         self.lines.append(line)
@@ -291,6 +295,13 @@ class Emitter:
         self.notes = style == "notes"
         self.modules: set[str] = set()
         self.names = Names(program, written)
+        # Where a pass has merged a line's temporaries, the user's program still says which line they belonged to.
+        self.reader: dict[Var, Var] = {}
+        for eqn in written.eqns:
+            if eqn.origin is None:
+                for arg in eqn.args:
+                    if isinstance(arg, Var):
+                        self.reader.setdefault(arg, eqn.out)
         self.inputs: dict[Var, Text] = {}
         self.seeds: set[Var] = set()
         self.seed_names: list[str] = []
@@ -368,7 +379,7 @@ class Emitter:
         self._number()
         self.backward = _Backward(self, self.body, program.eqns[split:], gradients)
         last = program.eqns[-1].origin if len(program.eqns) > split else None
-        last_owner = self.backward.owner(last)
+        last_owner = self.body.owner(last)
         lists = {a for p in self.params if not isinstance(p.tree, Var) for v in p.leaves() if isinstance(a := program.gradients.get(v), Var)}
         versions = {eqn.out for eqn in program.eqns[split:] if eqn.adds_to() is not None}
         origin = {eqn.out: eqn.origin for eqn in program.eqns[split:]}
@@ -376,26 +387,22 @@ class Emitter:
         def inline_last(var: Var) -> bool:
             if var not in lists or var in versions or self.backward.uses.get(var, 0) > 1:
                 return False
-            return var not in self._added_to and self.backward.owner(origin[var]) is last_owner
+            return var not in self._added_to and self.body.owner(origin[var]) is last_owner
 
         self._added_to = {eqn.adds_to() for eqn in program.eqns[split:]}
         self.backward.run(inline_last=inline_last)
+        if any(v in lists and inline_last(v) for v in origin):
+            self.backward.enter(last_owner)
         self._pack()
 
     def _number(self) -> None:
         """Number the statements of the forward pass that the backward pass undoes."""
         body = self.body
-        undone = {eqn.origin for eqn in self.program.eqns if eqn.origin is not None}
-        owners = {body.consumer.get(v, v) for v in undone if v is not None}
-        for var in reversed(list(body.consumer)):
-            if var in owners:
-                owners.add(body.consumer[var])
+        undone = {body.owner(eqn.origin) for eqn in self.program.eqns if eqn.origin is not None}
         count = 0
-        position = {id(line): line for line in body.lines}
-        assert len(position) == len(body.lines)
         by_code = {line.code: line for line in body.lines}
         for var, code in body.statement.items():
-            if var in owners or var in undone:
+            if var in undone:
                 count += 1
                 body.number[var] = count
                 line = by_code[code]

@@ -94,12 +94,13 @@ class Execution:
         sites: The conditions of the text, in order.
     """
 
-    def __init__(self, emitted: Emitted, *, record: bool = True) -> None:
+    def __init__(self, emitted: Emitted, *, tree: ast.Module | None = None, record: bool = True) -> None:
         """
         Parse the text.
 
         Args:
             emitted: The text and how to call it.
+            tree: Its syntax tree, for callers that have it; it is not changed.
             record: Whether runs in double precision record the sides that conditions take; very long texts load faster without.
 
         Raises:
@@ -112,7 +113,7 @@ class Execution:
         self._constants: dict[str, Any] = {}
         self._functions: dict[bool, tuple[dict[str, Any], list[_Recorder]]] = {}
         try:
-            tree = ast.parse(emitted.text)
+            tree = tree or ast.parse(emitted.text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             msg = f"the emitted text is not Python: {error}"
             raise NotRunnable(msg) from error
@@ -215,24 +216,29 @@ class Execution:
     def _code(self, *, high: bool) -> types.CodeType:
         if high not in self._codes:
             try:
-                tree = ast.parse(self.emitted.text)
-                rewriter = _Rewriter(self.emitted, self._aliases, high=high, constants=self._constants)
-                if high or self._record:
-                    tree = rewriter.visit(tree)
-                    ast.fix_missing_locations(tree)
-                elif self.emitted.layout == "script":
-                    for statement in tree.body:
-                        if not rewriter.script_inputs:
-                            break
-                        if isinstance(statement, ast.Assign):
-                            rewriter.replace_inputs(statement)
-                    ast.fix_missing_locations(tree)
-                self._codes[high] = compile(tree, "<emitted>", "exec", dont_inherit=True)
-            except (RecursionError, MemoryError, SyntaxError) as error:
-                msg = f"the emitted text is nested too deeply to be run: {error}"
+                self._codes[high] = compile(self._prepared(high=high), "<emitted>", "exec", dont_inherit=True)
+            except (MemoryError, SyntaxError) as error:
+                msg = f"the emitted text can't be compiled: {error}"
                 raise NotRunnable(msg) from error
-            self.sites = rewriter.sites
         return self._codes[high]
+
+    def _prepared(self, *, high: bool) -> ast.Module | str:
+        """Return what is compiled: a rewritten tree, or the text itself where nothing needs to change."""
+        rewriter = _Rewriter(self.emitted, self._aliases, high=high, constants=self._constants)
+        if high or self._record:
+            tree: ast.Module = rewriter.visit(ast.parse(self.emitted.text))
+            self.sites = rewriter.sites
+            return ast.fix_missing_locations(tree)
+        if self.emitted.layout != "script":
+            return self.emitted.text
+        tree = ast.parse(self.emitted.text)
+        for statement in tree.body:
+            if not rewriter.script_inputs:
+                break
+            if isinstance(statement, ast.Assign):
+                rewriter.replace_inputs(statement)
+                ast.fix_missing_locations(statement)
+        return tree
 
     def _namespace(self, recorder: _Recorder | None, *, high: bool, holder: list[_Recorder] | None = None) -> dict[str, Any]:
         held = holder if holder is not None else [recorder or _Recorder()]
@@ -247,8 +253,7 @@ class Execution:
         space["__builtins__"] = _BUILTINS
         space.update(_OPERATIONS)
         space["_infinity"] = lambda: held[0].infinity()
-        space.update(self._constants)
-        self._code(high=True)
+        self._code(high=True)  # fills the constants
         space.update(self._constants)
         for alias, target in self._aliases.items():
             space[alias] = _counterpart(target)

@@ -312,6 +312,16 @@ class Program:
         outputs = [Output(o.name, o.atom, o.span) for o in self.outputs]
         return Program(self.params, eqns, outputs, self.name, self.source, self.seeds, dict(self.gradients), self.notes, self.reference)
 
+    def redirected(self, eqns: list[Eqn], same: Mapping[Var, Atom]) -> Program:
+        """Return the program with other equations, its results read from what `same` says they are now."""
+        result = self.with_eqns(eqns)
+        if same:
+            for output in result.outputs:
+                if isinstance(output.atom, Var):
+                    output.atom = same.get(output.atom, output.atom)
+            result.gradients = {v: same.get(a, a) if isinstance(a, Var) else a for v, a in self.gradients.items()}
+        return result
+
     def results(self) -> Iterator[Atom]:
         """Yield what must survive: the outputs and the gradients."""
         for output in self.outputs:

@@ -36,6 +36,10 @@ class _Reverse:
         self.adjoint: dict[Var, Atom] = {}
         self.guard: dict[Var, Guard] = {eqn.out: eqn.guard for eqn in program.eqns if eqn.guard}
         self.defined = {eqn.out for eqn in program.eqns}
+        # In lecture style a line is undone as a whole: a temporary inside it has no adjoint, only the product of the local
+        # gradients from the line's result down to it.
+        self.inner: set[Var] = _inside_a_line(program) if textbook else set()
+        self.local: dict[Var, Operand] = {}
 
     def run(self, *, upstream: bool) -> Program:
         program = self.program
@@ -102,6 +106,11 @@ class _Reverse:
             if self.textbook:
                 rules = eqn.prim.textbook
                 local = rules[i](eqn.out, *operands, **eqn.params) if rules else rule(1, eqn.out, *operands, **eqn.params)  # type: ignore[operator]  # not ZERO
+                outer = self.local.get(eqn.out, 1)
+                local = outer * local if not _is_one(outer) else local
+                if arg in self.inner and arg.shape == eqn.out.shape and inner == eqn.guard:
+                    self.local[arg], self.adjoint[arg] = local, self.adjoint[eqn.out]
+                    continue
                 contribution = local if _is_one(ct) else builder.emit(REGISTRY["chain"], (local, ct)) if not _is_zero(local) else 0
             else:
                 contribution = rule(ct, eqn.out, *operands, **eqn.params)  # type: ignore[operator]  # not ZERO
@@ -153,6 +162,17 @@ def active_vars(program: Program) -> set[Var]:
         if eqn.out.dtype == "float" and any(arg in active for arg in eqn.args if isinstance(arg, Var)):
             active.add(eqn.out)
     return active
+
+
+def _inside_a_line(program: Program) -> set[Var]:
+    """Return the temporaries that one equation alone reads, once."""
+    uses: dict[Var, int] = {}
+    for eqn in program.eqns:
+        for arg in eqn.args:
+            if isinstance(arg, Var):
+                uses[arg] = uses.get(arg, 0) + 1
+    results = set(program.results())
+    return {eqn.out for eqn in program.eqns if uses.get(eqn.out) == 1 and not eqn.out.stage and eqn.out not in results}
 
 
 def _shrinks(have: Dim, want: Dim) -> bool:

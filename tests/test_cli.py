@@ -146,6 +146,7 @@ def test_version(capsys):
         (["a.py", "--shape", "x=-1"], "size of `x`"),
         (["a.py", "--shape", "x=2.5"], "size of `x`"),
         (["a.py", "--shape", "x=N,x=M"], "`x` is given twice"),
+        (["a.py", "--shape", "x=N"], "--shape: an array goes with --target numpy"),
         (["a.py", "--wrt", ","], "--wrt: a name is expected"),
     ],
 )
@@ -229,7 +230,7 @@ def test_defaults(compiler, expr):
     assert settings == {**nothing, "target": "python", "layout": "function", "style": "code", "check": "full"}
 
 
-@pytest.mark.parametrize("flags", [["--at", "x=3"], ["--shape", "x=N", "w="], ["--at", "x=3", "y=4"]])
+@pytest.mark.parametrize("flags", [["--at", "x=3"], ["--shape", "x=", "w="], ["--at", "x=3", "y=4"]])
 def test_a_file_after_an_option_of_several_values_is_the_file(flags, compiler, expr):
     assert cli.main([*flags, str(expr)]) == 0
     assert compiler.calls[0][:2] == ("compile_file", str(expr))
@@ -732,6 +733,16 @@ def test_an_expression_compiles():
     scope = {}
     exec(compile(done.stdout, "grad.py", "exec"), scope)
     assert scope["value_and_grad"](0.0, 2.0) == (1.0, (-1.0, 0.0))
+
+
+def test_what_a_sympy_file_prints_is_not_in_the_output(tmp_path):
+    (tmp_path / "expr.py").write_text("import sympy\nprint('hello')\nx = sympy.Symbol('x')\nf = sympy.sin(x)\nprint(f)\n", "utf-8")
+    done = run("expr.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"hello" not in done.stdout
+    scope = {}
+    exec(compile(done.stdout, "grad.py", "exec"), scope)
+    assert scope["value_and_grad"](0.0) == (0.0, (1.0,))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ from bpcompile.ir import Builder, Eqn, Guard, Lit, Shape, Var
 from bpcompile.primitive import REGISTRY
 
 #: Statements and rounds of loops that reading may take.
-MAX_STEPS: Final = 2_000_000
+MAX_STEPS: Final = 1_000_000
 #: Calls inside calls; a recursion without a known end stops here.
 MAX_CALLS: Final = 300
 MAX_ERRORS: Final = 100
@@ -94,6 +94,7 @@ class Evaluator:
         self.returns: ast.Return | None = None
         self._reported: set[tuple[str, int, int]] = set()
         self._unknown: set[str] = set()
+        self._defining: dict[Var, Eqn] = {}
         self._quiet = role == "library"
         self._steps = 0
         self._branches = 0
@@ -455,6 +456,9 @@ class Evaluator:
         return self._block(node.orelse)
 
     def _while(self, node: ast.While) -> str | None:
+        endless = isinstance(node.test, ast.Constant) and node.test.value and not any(isinstance(inner, ast.Break | ast.Return) for inner in ast.walk(node))
+        if endless:
+            raise Refusal("E107", "this loop never ends", node=node.test, help_="write `for _ in range(10)`", fatal=True)
         self.loops += 1
         try:
             while self.static_condition(self.eval(node.test), node.test, "the number of rounds"):
@@ -583,6 +587,8 @@ class Evaluator:
             return type(node.value) in (int, float)  # type: ignore[attr-defined]  # kind is Constant
         if kind is ast.BinOp:
             right, left = node.right, node.left  # type: ignore[attr-defined]  # kind is BinOp
+            if type(left) is ast.Name or type(right) is ast.Name:  # most statements of a long program end here
+                return False
             if type(node.op) not in _SIGNS:  # type: ignore[attr-defined]  # kind is BinOp
                 return False
             return self._is_number_part(right) and (self._is_number_part(left) or (isinstance(left, ast.List) and self._is_data(left)))
@@ -1233,7 +1239,8 @@ class Evaluator:
 
     def _roots(self, var: Var) -> list[Input]:
         """Return the inputs that a variable is computed from."""
-        defining: dict[Var, Eqn] = {eqn.out: eqn for eqn in self.builder.eqns}
+        defining = self._defining
+        defining.update((eqn.out, eqn) for eqn in self.builder.eqns[len(defining) :])
         owners: dict[Var, Input] = {}
         stack: list[Input] = list(reversed(self.inputs.values()))
         while stack:

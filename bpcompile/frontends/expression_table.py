@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import sympy
 from sympy.codegen import cfunctions, numpy_nodes
@@ -82,9 +82,9 @@ class Opaque(sympy.AtomicExpr):  # type: ignore[misc]  # SymPy's classes are unt
     kind: str
     family: str
 
-    def __new__(cls, kind: str, family: str) -> Opaque:
+    def __new__(cls, kind: str, family: str) -> Self:
         """Make a leaf; two of one kind are equal, which is of no consequence as both are refused."""
-        self: Opaque = super().__new__(cls)
+        self: Self = super().__new__(cls)
         self.kind = kind
         self.family = family
         return self
@@ -164,7 +164,7 @@ class Table:
         if isinstance(atom, sympy.Rational):
             return Fraction(int(atom.p), int(atom.q)), False
         if isinstance(atom, sympy.Float):
-            sign, mantissa, exponent, _ = atom._mpf_  # noqa: SLF001  the only exact view of a Float
+            sign, mantissa, exponent, _ = atom._mpf_
             if abs(exponent) > _EXPONENT_LIMIT or not mantissa:
                 return None
             size = Fraction(int(mantissa)) * Fraction(2) ** exponent
@@ -284,7 +284,7 @@ class Table:
         if isinstance(atom, sympy.Rational) and atom.is_finite:
             return ["rational", hex(int(atom.p)), hex(int(atom.q))]  # hex: decimal conversion of ints has a length limit
         if isinstance(atom, sympy.Float):
-            sign, mantissa, exponent, bits = atom._mpf_  # noqa: SLF001  the only exact view of a Float
+            sign, mantissa, exponent, bits = atom._mpf_
             return ["float", sign, hex(int(mantissa)), int(exponent), int(bits), atom._prec]  # noqa: SLF001  as above
         if isinstance(atom, Opaque):
             return ["opaque", atom.kind, atom.family]

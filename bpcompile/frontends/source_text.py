@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import codecs
 import io
+import re
 import sys
 import threading
 import tokenize
@@ -198,6 +199,9 @@ def _refuse_syntax(source: Source, fault: SyntaxError) -> NoReturn:
         message, help_ = "this is a notebook command, not Python", "remove the line"
     line = max(1, min(fault.lineno or 1, len(source.lines)))
     column = max(1, fault.offset or 1)
+    if "too many digits" in message:  # Python does not say where on the line
+        digits = re.search(r"\d[\d_]{4000,}", source.line(line))
+        column = digits.start() + 1 if digits else column
     end_line = fault.end_lineno or line
     end_column = fault.end_offset or 0
     if (end_line, end_column) <= (line, column):

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import sympy
 from sympy.core.cache import cacheit
@@ -46,10 +46,10 @@ class Stage(sympy.Symbol):  # type: ignore[misc]  # SymPy's classes are untyped
 
     _count = itertools.count()
 
-    def __new__(cls, name: str, definition: sympy.Expr) -> Stage:
+    def __new__(cls, name: str, definition: sympy.Expr) -> Self:
         """Make a stage of its own: two stages are never equal, whatever their names."""
         # Real, because inputs are real by contract; without it SymPy would carry re() and im() of a stage.
-        self: Stage = sympy.Symbol.__xnew__(cls, name, real=True)
+        self: Self = sympy.Symbol.__xnew__(cls, name, real=True)
         self.definition = definition
         self.index = next(cls._count)
         return self
@@ -90,7 +90,7 @@ class Stage(sympy.Symbol):  # type: ignore[misc]  # SymPy's classes are untyped
         return self.definition._eval_evalf(prec)  # noqa: SLF001  SymPy's protocol
 
 
-def stage(name: str, expr: Any) -> sympy.Expr:
+def stage(name: Any, expr: Any) -> sympy.Expr:
     """
     Cut an expression: return a symbol that stands for `expr` and becomes a stage `name` of the compiled program.
 
@@ -286,7 +286,7 @@ def _match_product(form: ProductForm, stage: ProductForm) -> tuple[int, ProductF
     if _coefficient_cost(rest) > _coefficient_cost(form) or gain < 0:
         return None
     # At equal cost x**4 with s = x**2 is s**2, and 1/x**2 is 1/s; but 4*x with s = 2*x stays.
-    if gain == 0 and _units(stage) < 2:  # noqa: PLR2004  one factor alone saves nothing
+    if gain == 0 and _units(stage) < 2:
         return None
     return power, rest
 

@@ -24,26 +24,23 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Final, Union
+from typing import Any, Final
 
 import sympy
 from sympy.codegen import cfunctions, numpy_nodes
-from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 from sympy.matrices.matrixbase import MatrixBase
 
 import bpcompile.ops  # noqa: F401  fills the registry
 from bpcompile.diagnostics import CompileError, Diagnostic, Source, Span, error
+from bpcompile.frontends.expression_inputs import Inputs, SymbolTree
 from bpcompile.frontends.expression_table import Opaque, Table
 from bpcompile.frontends.stages import ONE, ProductForm, Recovery, Stage, SumForm
-from bpcompile.ir import Atom, Builder, Eqn, Lit, Operand, Output, Param, Program, Reference, Shape, Tree, Var, leaves
+from bpcompile.ir import Atom, Builder, Eqn, Lit, Operand, Output, Program, Reference, Shape, Var, leaves
 from bpcompile.primitive import REGISTRY
 
-#: A parameter: one symbol, or a list of them, nested as the user nested it.
-SymbolTree = Union[sympy.Symbol, tuple["SymbolTree", ...]]
 #: The nodes that must be lowered first, and what to do with their values.
 _Plan = tuple[list[int], Callable[[list[Atom]], Atom]]
 
@@ -66,10 +63,23 @@ _CALLS: Final[Mapping[type[sympy.Basic], str]] = {
     },
     **{getattr(sympy, name): name for name in ("asin", "acos", "atan", "asec", "acsc", "acot", "atan2", "sinh", "cosh", "tanh", "sech", "csch", "coth")},
     **{getattr(sympy, name): name for name in ("asinh", "acosh", "atanh", "asech", "acsch", "acoth")},
-    **{sympy.Abs: "abs", sympy.ceiling: "ceil", sympy.Mod: "mod", sympy.Heaviside: "heaviside", sympy.loggamma: "lgamma"},
-    **{sympy.Lt: "lt", sympy.Le: "le", sympy.Gt: "gt", sympy.Ge: "ge", sympy.Eq: "eq", sympy.Ne: "ne", sympy.Not: "not", sympy.ITE: "select"},
+    sympy.Abs: "abs",
+    sympy.ceiling: "ceil",
+    sympy.Mod: "mod",
+    sympy.Heaviside: "heaviside",
+    sympy.loggamma: "lgamma",
+    sympy.Lt: "lt",
+    sympy.Le: "le",
+    sympy.Gt: "gt",
+    sympy.Ge: "ge",
+    sympy.Eq: "eq",
+    sympy.Ne: "ne",
+    sympy.Not: "not",
+    sympy.ITE: "select",
     **{getattr(cfunctions, name): name for name in ("log1p", "expm1", "exp2", "log2", "log10", "hypot")},
-    **{cfunctions.Sqrt: "sqrt", cfunctions.Cbrt: "cbrt", numpy_nodes.logaddexp: "logaddexp"},
+    cfunctions.Sqrt: "sqrt",
+    cfunctions.Cbrt: "cbrt",
+    numpy_nodes.logaddexp: "logaddexp",
 }
 
 #: What to write instead of a node without meaning here.
@@ -84,7 +94,7 @@ _INSTEAD: Final[Mapping[str, str]] = {
 }
 
 
-def read_expressions(  # noqa: PLR0913  what a user can say of an input, all by name
+def read_expressions(
     outputs: Mapping[str, Any],
     *,
     stages: Mapping[str, Any] | None = None,
@@ -124,7 +134,7 @@ def read_expressions(  # noqa: PLR0913  what a user can say of an input, all by 
     named = {name: node for name, node in named.items() if results.get(name, node) == node}
     named.update({name: node for name, node in results.items() if name not in named})
 
-    declared = _Inputs(table, table.reachable(list(results.values())), inputs, order or (), shapes or {}, spans or {})
+    declared = Inputs(table, table.reachable(list(results.values())), inputs, order or (), shapes or {}, spans or {})
     declared.check_symbols(spans)
     declared.give_examples(at or {})
     declared.choose(wrt)
@@ -172,23 +182,13 @@ def elements(name: str, value: Any, spans: Mapping[str, Span] | None = None) -> 
 
 def _nested(matrix: Any) -> Any:
     """Return a matrix as nested lists; a row or column as a flat one, as people index vectors."""
-    if len(matrix.shape) == 2 and 1 in matrix.shape:  # noqa: PLR2004  a matrix
+    if len(matrix.shape) == 2 and 1 in matrix.shape:
         return list(matrix)
     return matrix.tolist()
 
 
 def _stem(name: str) -> str:
     return name.partition("[")[0]
-
-
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """
-    Return the key that sorts names as people do.
-
-    >>> sorted(["x10", "x2", "a"], key=natural)
-    ['a', 'x2', 'x10']
-    """
-    return tuple((1, int(part), part) if part.isdecimal() and part.isascii() else (0, 0, part) for part in re.split(r"([0-9]{1,18})", name))
 
 
 def _needed(eqns: Sequence[Eqn], results: Sequence[Atom]) -> list[Eqn]:
@@ -202,7 +202,7 @@ def _needed(eqns: Sequence[Eqn], results: Sequence[Atom]) -> list[Eqn]:
     return kept[::-1]
 
 
-def _set_reference(program: Program, table: Table, roots: list[int], declared: _Inputs) -> None:
+def _set_reference(program: Program, table: Table, roots: list[int], declared: Inputs) -> None:
     """Attach what the certificate compares with: the expressions themselves on symbols that no two print alike."""
     depth = [0] * len(table)
     for number in table.reachable(roots):
@@ -216,211 +216,10 @@ def _set_reference(program: Program, table: Table, roots: list[int], declared: _
     program.reference = Reference(tuple(table.rebuild(roots, replace)), fresh)
 
 
-class _Inputs:
-    """
-    The inputs of the program.
-
-    Attributes:
-        params: The parameters in order.
-        vars: The variable of each symbol's node, also of symbols that only unused stages have.
-        used: The variables that some output depends on.
-    """
-
-    def __init__(  # noqa: PLR0913  internal, called once
-        self,
-        table: Table,
-        reachable: Sequence[int],
-        inputs: Sequence[tuple[str, SymbolTree]],
-        order: Sequence[str],
-        shapes: Mapping[str, Shape],
-        spans: Mapping[str, Span],
-    ) -> None:
-        self._table = table
-        self._faults: list[Diagnostic] = []
-        used = {number for number in reachable if isinstance(table.atoms[number], sympy.Symbol) and table.heads[number] is not Stage}
-        trees = self._wanted(inputs, used)
-        placed = {number for _, tree in trees for number in _numbers(tree)}
-        rest = sorted(used - placed, key=lambda n: (natural(table.atoms[n].name), n))  # type: ignore[union-attr]  # a symbol
-        trees += [(table.atoms[n].name, n) for n in rest]  # type: ignore[union-attr]  # a symbol
-        if order:
-            place = {name: i for i, name in enumerate(order)}
-            trees.sort(key=lambda item: place.get(item[0], len(place)))
-        self._order = order
-        self._shapes = shapes
-        self.vars: dict[int, Var] = {}
-        self.params: list[Param] = []
-        taken: set[str] = set()
-        for name, tree in trees:
-            unique = name
-            while unique in taken:
-                unique = f"{name}_{len([t for t in taken if t.startswith(name)]) + 1}"
-            taken.add(unique)
-            self.params.append(self._param(unique, tree, spans.get(name)))
-        self.used = {self.vars[n] for n in used}
-        for number, atom in enumerate(table.atoms):  # symbols of stages that lead nowhere
-            if number not in self.vars and isinstance(atom, sympy.Symbol) and table.heads[number] is not Stage:
-                self.vars[number] = Var(name=atom.name)
-
-    def _wanted(self, inputs: Sequence[tuple[str, SymbolTree]], used: set[int]) -> list[tuple[str, Any]]:
-        """Return the declared inputs over node numbers, each symbol once."""
-        names = {self._table.atoms[n].name for n in used}  # type: ignore[union-attr]  # symbols
-        taken: set[int] = set()
-        result: list[tuple[str, Any]] = []
-        for name, tree in inputs:
-            numbers = _map_tree(tree, self._table.add)
-            flat = list(_numbers(numbers))
-            # A symbol that is shadowed by another of its name and used nowhere is a leftover.
-            leftover = isinstance(numbers, int) and numbers not in used and name in names
-            if not leftover and not taken.intersection(flat) and len(set(flat)) == len(flat):
-                taken.update(flat)
-                result.append((name, numbers))
-        return result
-
-    def _param(self, name: str, tree: Any, span: Span | None) -> Param:
-        shape = self._shapes.get(name, ())
-        if isinstance(tree, tuple) and shape:
-            self._faults.append(Diagnostic("E159", f"`{name}` is a list of symbols and can't have the shape of an array", span))
-            shape = ()
-        built: dict[int, Tree] = {}
-
-        def build(node: Any, label: str) -> Tree:
-            if isinstance(node, tuple):
-                return tuple(build(part, f"{label}[{i}]") for i, part in enumerate(node))
-            built[node] = self.vars[node] = Var(name=label, shape=shape)
-            return self.vars[node]
-
-        param = Param(name, build(tree, name), span=span)
-        notes = [_assumption(self._table.atoms[node]) for node in _numbers(tree)]
-        param.note = next((note for note in notes if note), "")
-        original = self._table.atoms[tree].name if isinstance(tree, int) else name  # type: ignore[union-attr]  # a symbol
-        if name != original:
-            param.note = f"the second `{original}`" + (f", {param.note}" if param.note else "")
-        return param
-
-    def check_symbols(self, spans: Mapping[str, Span] | None) -> None:
-        """
-        Refuse symbols that can't be inputs.
-
-        Raises:
-            CompileError: E152, E153, E154, E158, E159.
-        """
-        seen: dict[str, int] = {}
-        for number, var in self.vars.items():
-            symbol: Any = self._table.atoms[number]
-            if var not in self.used:
-                continue
-            span = (spans or {}).get(symbol.name)
-            if not symbol.is_commutative:
-                self._faults.append(Diagnostic("E153", f"`{symbol.name}` does not commute", span, help="make it an ordinary symbol"))
-            elif symbol.is_extended_real is False:
-                self._faults.append(Diagnostic("E152", f"`{symbol.name}` is not real", span, help="inputs are real numbers: split it into its two parts"))
-            if isinstance(symbol, sympy.Dummy):
-                continue
-            other = seen.setdefault(symbol.name, number)
-            if other != number:
-                both = " and ".join(_assumptions(self._table.atoms[n]) for n in (other, number))
-                message = f"two different symbols are called `{symbol.name}`: {both}"
-                self._faults.append(Diagnostic("E154", message, span, help="make the symbol once, with its assumptions, or give them different names"))
-        self._check_names(self._shapes, "--shape")
-        self._check_names(self._order, "the order of the inputs")
-        if self._faults:
-            raise CompileError(*self._faults)
-
-    def _check_names(self, names: Any, place: str) -> None:
-        known = [p.name for p in self.params]
-        self._faults += [unknown_name(name, known, f"no input `{name}`", f"in {place}") for name in names if name not in known]
-
-    def give_examples(self, at: Mapping[Any, Any]) -> None:
-        """
-        Set the example values.
-
-        Raises:
-            CompileError: E158, E159.
-        """
-        by_name = {p.name: p for p in self.params}
-        by_symbol = {var: number for number, var in self.vars.items()}
-        single = {self._table.atoms[by_symbol[leaf]].name: leaf for p in self.params for leaf in p.leaves()}  # type: ignore[union-attr]  # symbols
-        single.update({leaf.name: leaf for p in self.params for leaf in p.leaves() if leaf.name})
-        values: dict[Var, Any] = {}
-        for key, value in at.items():
-            name = key.name if isinstance(key, sympy.Symbol) else str(key)
-            number = self._table.add(key) if isinstance(key, sympy.Symbol) else None
-            leaf = self.vars.get(number) if number is not None else None
-            leaf = single.get(name) if leaf is None else leaf
-            if leaf is not None and name not in by_name:
-                values[leaf] = value
-            elif name in by_name:
-                self._fit(by_name[name].tree, value, name, values)
-            else:
-                self._faults.append(unknown_name(name, list(by_name), f"no input `{name}`", "among the example values"))
-        for param in self.params:
-            if all(leaf in values for leaf in param.leaves()):
-                param.example = _map_values(param.tree, values)
-        if self._faults:
-            raise CompileError(*self._faults)
-
-    def _fit(self, tree: Tree, value: Any, name: str, values: dict[Var, Any]) -> None:
-        if isinstance(tree, Var):
-            values[tree] = value
-        elif not isinstance(value, list | tuple) or len(value) != len(tree):
-            self._faults.append(Diagnostic("E159", f"the example value of `{name}` is not a list of {len(tree)} numbers"))
-        else:
-            for i, (part, item) in enumerate(zip(tree, value, strict=True)):
-                self._fit(part, item, f"{name}[{i}]", values)
-
-    def choose(self, wrt: Sequence[str] | None) -> None:
-        """
-        Say whose gradient is wanted.
-
-        Raises:
-            CompileError: E158.
-        """
-        if wrt is None:
-            return
-        self._check_names(wrt, "--wrt")
-        if self._faults:
-            raise CompileError(*self._faults)
-        for param in self.params:
-            param.wrt = param.name in wrt
-
-
-def unknown_name(name: str, known: Sequence[str], message: str, label: str) -> Diagnostic:
-    """Build the finding for a name that does not exist, with the nearest one that does."""
-    near = difflib.get_close_matches(name, known, 1)
-    return Diagnostic("E158", f"{message} {label}", help=f"did you mean `{near[0]}`?" if near else "there are " + ", ".join(known) if known else "")
-
-
-def _numbers(tree: Any) -> list[int]:
-    if isinstance(tree, int):
-        return [tree]
-    return [number for part in tree for number in _numbers(part)]
-
-
-def _map_tree(tree: Any, function: Callable[[Any], int]) -> Any:
-    return tuple(_map_tree(part, function) for part in tree) if isinstance(tree, tuple) else function(tree)
-
-
-def _map_values(tree: Tree, values: Mapping[Var, Any]) -> Any:
-    return values[tree] if isinstance(tree, Var) else [_map_values(part, values) for part in tree]
-
-
-def _assumption(symbol: Any) -> str:
-    """Name the strongest assumption that SymPy may have simplified by."""
-    for word in ("zero", "positive", "negative", "nonnegative", "nonpositive", "even", "odd", "integer", "nonzero"):
-        if getattr(symbol, f"is_{word}"):
-            return f"assumed {word}"
-    return ""
-
-
-def _assumptions(symbol: Any) -> str:
-    given = [word if holds else f"not {word}" for word, holds in sorted(symbol._assumptions_orig.items())]  # noqa: SLF001  what the user asked for
-    return f"one {' and '.join(given)}" if given else "one without assumptions"
-
-
 class _Lowering:
     """Emits the equations of nodes, arguments first, each node once."""
 
-    def __init__(self, table: Table, inputs: _Inputs, spans: Mapping[str, Span]) -> None:
+    def __init__(self, table: Table, inputs: Inputs, spans: Mapping[str, Span]) -> None:
         self.table = table
         self.builder = Builder()
         self.atoms: dict[int, Atom] = dict(inputs.vars)
@@ -454,7 +253,7 @@ class _Lowering:
 
     def _file(self, node: int) -> None:
         """Make a computed node known as a stage."""
-        if node not in self.atoms or node in self._rank:
+        if node not in self.atoms or node in self._rank or not self.table.args[node]:
             return
         self._rank[node] = len(self._rank)
         if self.table.heads[node] is sympy.Add:
@@ -464,7 +263,7 @@ class _Lowering:
             return
         product = self._product_form(node)
         if product:
-            trivial = product.coefficient == 1 and list(product.factors.items()) == [(node, 1)]
+            trivial = product.coefficient == 1 and product.factors == {node: Fraction(1)}
             if not trivial:
                 self._recovery.add_product(node, product)
             if product.coefficient != 1 and self.table.heads[node] is sympy.Mul:
@@ -558,7 +357,7 @@ class _Lowering:
             raise self._refuse("E152", f"`{stage}` contains the imaginary unit", "values are real numbers: split the expression into its two parts")
         if isinstance(atom, BooleanTrue | BooleanFalse):
             return Lit(isinstance(atom, BooleanTrue))
-        if isinstance(atom, sympy.Rational) and atom.is_finite or isinstance(atom, sympy.Float) and atom.is_finite:
+        if isinstance(atom, sympy.Rational | sympy.Float) and atom.is_finite:
             return self._number(node)
         if isinstance(atom, sympy.NumberSymbol):
             return Lit(math.pi if atom is sympy.pi else math.e if atom is sympy.E else float(atom.evalf(17)))
@@ -643,8 +442,13 @@ class _Lowering:
             exact = table.value(table.args[node][1])
             return exact[0] if exact else Fraction(1)
         if table.heads[node] is sympy.exp:
-            return Fraction(-1 if self._split(table.args[node][0])[0] < 0 else 1)
+            return Fraction(-1 if self._is_negated(table.args[node][0]) else 1)
         return Fraction(1)
+
+    def _is_negated(self, node: int) -> bool:
+        """Whether an expression reads as minus something."""
+        parts = self.table.args[node] if self.table.heads[node] is sympy.Add else (node,)
+        return all(self._split(part)[0] < 0 for part in parts)
 
     # Sums
 
@@ -706,13 +510,15 @@ class _Lowering:
         return parts, build
 
     def _common_factor(self, pieces: list[tuple[int, Fraction, bool]]) -> tuple[Callable[[Atom], Atom], list[tuple[int, Fraction, bool]]]:
-        """Take out a factor that all terms share: SymPy has multiplied `2*(x + y)` out by itself."""
+        """Take out a factor that all terms share: SymPy has multiplied `2*(x + y)` and `-(x + y)` out by itself."""
         _, value, inexact = pieces[0]
         size = abs(value)
-        shared = len(pieces) > 1 and size != 1 and all(abs(v) == size and i == inexact for _, v, i in pieces)
-        if not shared or max(size.numerator, size.denominator) > _EXACT and not inexact:
-            return (lambda total: total), pieces
         sign = -1 if all(v < 0 for _, v, _ in pieces) else 1
+        shared = len(pieces) > 1 and size * sign != 1 and all(abs(v) == size and i == inexact for _, v, i in pieces)
+        if len(pieces) > 1 and sign < 0 and not shared:
+            return (lambda total: self._emit("neg", total)), [(base, -v, i) for base, v, i in pieces]
+        if not shared or (max(size.numerator, size.denominator) > _EXACT and not inexact):
+            return (lambda total: total), pieces
         number, divisor = (Lit(self._float(size * sign)), 1) if inexact else (Lit(size.numerator * sign), size.denominator)
 
         def scale(total: Atom) -> Atom:
@@ -801,7 +607,7 @@ class _Lowering:
             numerator, negate, inexact = coefficient, False, True
         return self._assemble_quotient(above, below, numerator, denominator, inexact=inexact, negate=negate)
 
-    def _assemble_quotient(  # noqa: PLR0913  the parts of one quotient
+    def _assemble_quotient(
         self, above: list[int], below: list[tuple[int, Fraction]], numerator: Fraction, denominator: Fraction, *, inexact: bool, negate: bool
     ) -> _Plan:
         bottom = [self._power(base, exponent) for base, exponent in below]

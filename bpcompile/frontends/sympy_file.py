@@ -34,10 +34,11 @@ from sympy.logic.boolalg import Boolean
 from sympy.matrices.matrixbase import MatrixBase
 
 from bpcompile.diagnostics import CompileError, Source, Span, error
+from bpcompile.frontends.expression_inputs import unknown_name
 from bpcompile.frontends.expression_table import Table, decode
 from bpcompile.frontends.source_text import Spans, parse
 from bpcompile.frontends.stages import Stage
-from bpcompile.frontends.sympy_exprs import elements, read_expressions, unknown_name
+from bpcompile.frontends.sympy_exprs import elements, read_expressions
 from bpcompile.ir import Program, Shape
 
 #: What a file may take beyond what the compiler itself holds.
@@ -56,7 +57,7 @@ _EXACT: Final = 2**53
 _Nested = Any  # a number of a node, or a list of such
 
 
-def read_file(  # noqa: PLR0913  what a user can say of an input, all by name
+def read_file(
     path: Path,
     source: Source,
     *,
@@ -344,9 +345,9 @@ def _isolate(path: str, time_limit: float) -> None:
     """Give the child its own streams, limits and module path."""
     if hasattr(os, "setsid"):
         os.setsid()  # a group of its own, so that what the file starts ends with it
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(2, 1)
+    with contextlib.suppress(OSError):  # a stream may be closed
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(2, 1)
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="backslashreplace", write_through=True)
     sys.stdout = sys.stderr
@@ -357,7 +358,9 @@ def _isolate(path: str, time_limit: float) -> None:
     warnings.resetwarnings()
     warnings.simplefilter("ignore", DeprecationWarning)
     folder = str(Path(path).absolute().parent)
-    here = {folder, os.path.realpath(folder), "", str(Path.cwd())}
+    here = {folder, os.path.realpath(folder), ""}
+    with contextlib.suppress(OSError):  # the current folder may be gone
+        here.add(str(Path.cwd()))
     sys.path[:] = [entry for entry in sys.path if entry not in here] + [entry for entry in dict.fromkeys(sys.path) if entry in here and entry] + [folder]
     sys.argv = [path]
     depth, frame = 0, sys._getframe()  # noqa: SLF001  the only way to count frames

@@ -727,7 +727,7 @@ sigmoid: Primitive = define(
         "numpy": pattern("1.0 / (1.0 + np.exp(-{0}))", Prec.TERM, Prec.FACTOR, imports=("numpy",)),
     },
     lower={
-        "literal": lambda x: 1.0 / (1.0 + exp(-x)),
+        "literal": lambda x: 1.0 / (1 + exp(-x)),
         "math": lambda x: 1.0 / (1.0 + _bounded_exp(x)),
         "numpy": lambda x: _logistic(x, 1.0, None),
     },

@@ -74,7 +74,7 @@ def share(program: Program) -> Program:
             eqns[-1] = []
         else:
             eqns[-1] = [eqn.replace(prim=REGISTRY["copy"], args=(first.out,), params={})]
-    return _renamed(program, [eqn for group in eqns for eqn in group], same)
+    return program.redirected([eqn for group in eqns for eqn in group], same)
 
 
 def _nameless(eqn: Eqn) -> bool:
@@ -85,16 +85,6 @@ def _renamed_eqn(eqn: Eqn, same: dict[Var, Atom]) -> Eqn:
     args = tuple([same.get(a, a) if isinstance(a, Var) else a for a in eqn.args])
     guard = tuple([(new if isinstance(new := same.get(c, c), Var) else c, taken) for c, taken in eqn.guard])
     return eqn if args == eqn.args and guard == eqn.guard else eqn.replace(args=args, guard=guard)
-
-
-def _renamed(program: Program, eqns: list[Eqn], same: dict[Var, Atom]) -> Program:
-    result = program.with_eqns(eqns)
-    if same:
-        for output in result.outputs:
-            if isinstance(output.atom, Var):
-                output.atom = same.get(output.atom, output.atom)
-        result.gradients = {v: same.get(a, a) if isinstance(a, Var) else a for v, a in program.gradients.items()}
-    return result
 
 
 def _key(eqn: Eqn, number: dict[Atom, Any]) -> Any:

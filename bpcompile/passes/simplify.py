@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bpcompile.ir import Atom, Eqn, Lit, Program, Var
+from bpcompile.passes.fold import constant
 from bpcompile.primitive import REGISTRY
 
 _FLOATS: Final = frozenset({"add", "sub", "mul", "div", "lt", "le", "gt", "ge", "eq", "ne", "select", "min", "max", "clip", "fill_like", "copy"})
@@ -66,7 +67,7 @@ class _Simplify:
                 eqn = eqn.replace(args=args)  # noqa: PLW2901  the equation goes on under its new operands
             self.eqn = eqn
             rule = _RULES.get(name)
-            result = rule(self, args) if rule is not None else None
+            result = constant(eqn) or (rule(self, args) if rule is not None else None)
             if result is None:
                 self._define(eqn)
             elif isinstance(result, Eqn):
@@ -75,13 +76,7 @@ class _Simplify:
                 self._define(eqn.replace(prim=REGISTRY["copy"], args=(result,)))
             else:
                 self.same[eqn.out] = result
-        result_program = self.program.with_eqns(self.eqns)
-        if self.same:
-            for output in result_program.outputs:
-                if isinstance(output.atom, Var):
-                    output.atom = self.same.get(output.atom, output.atom)
-            result_program.gradients = {v: self.same.get(a, a) if isinstance(a, Var) else a for v, a in self.program.gradients.items()}
-        return result_program
+        return self.program.redirected(self.eqns, self.same)
 
     def _define(self, eqn: Eqn) -> None:
         self.definition[eqn.out] = eqn
