@@ -32,7 +32,7 @@ from bpcompile.passes.recognise import recognise
 from bpcompile.passes.safe_branches import guard_branches
 from bpcompile.passes.schedule import schedule
 from bpcompile.passes.simplify import simplify
-from bpcompile.reverse import reverse
+from bpcompile.reverse import read_again, reverse
 from bpcompile.wellformed import check as check_program
 
 if TYPE_CHECKING:
@@ -269,10 +269,14 @@ def _compile(program: Program, options: Options) -> Compiled:
     recognised = recognise(eliminate_dead(primal), stable=not options.literal)
     if compact:
         recognised = verified(fold(recognised))
-    stages = verified(find_guards(schedule(cut(share(find_guards(recognised))))))
-    upstream = options.layout != "script"
+    stages = cut(share(find_guards(recognised)))
+    again = read_again(stages, textbook=not compact)
     if not compact:
-        _name_what_is_read_again(stages, reverse(stages, upstream=upstream, textbook=True))
+        # They have a line, so in lecture style they get a gradient of their own.
+        for eqn in stages.eqns:
+            eqn.out.stage |= eqn.out in again and eqn.out.dtype == "float"
+    stages = verified(find_guards(schedule(stages, keep=again)))
+    upstream = options.layout != "script"
     joint = verified(reverse(stages, upstream=upstream, textbook=not compact))
     progress("passes")
     joint = written = verified(forward_aliases(joint))
@@ -307,16 +311,6 @@ def _compile(program: Program, options: Options) -> Compiled:
             )
         emitted = emitter.emitted(_render(options, context, header + [""] + certificate.lines()))
     return Compiled(emitted.text, program, joint, emitted, certificate, notes)
-
-
-def _name_what_is_read_again(stages: Program, joint: Program) -> None:
-    """Make stages of the temporaries that the backward pass reads: they have a line, so they get a gradient of their own."""
-    computed = {eqn.out for eqn in stages.eqns if eqn.out.dtype == "float"}
-    for eqn in eliminate_dead(joint).eqns:
-        if eqn.origin is not None:
-            for arg in eqn.args:
-                if isinstance(arg, Var) and arg in computed:
-                    arg.stage = True
 
 
 def _without_gradients(joint: Program) -> Program:

@@ -16,6 +16,7 @@ error[E100]: invalid syntax
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -99,9 +100,9 @@ def render(diagnostic: Diagnostic) -> str:
     text = span.source.line(span.line)
     shown, start = _window(text, span.column)
     end = span.end_column if span.end_line == span.line else len(text) + 1
-    carets = "^" * max(1, min(end - span.column, len(shown) - start + 1))
+    carets = "^" * max(1, sum(_width(c) for c in shown[start - 1 : start - 1 + max(1, end - span.column)]))
     # A tab before the caret stays a tab, so that the caret stands under its text at any tab width.
-    indent = "".join("\t" if c == "\t" else " " for c in shown[: start - 1])
+    indent = "".join("\t" if c == "\t" else " " * _width(c) for c in shown[: start - 1])
     lines = [
         head,
         f"{gutter}--> {span.source.name}:{span.line}:{span.column}",
@@ -117,6 +118,13 @@ def render(diagnostic: Diagnostic) -> str:
 def render_all(diagnostics: Sequence[Diagnostic]) -> str:
     """Return the caret texts of several diagnostics, an empty line between them."""
     return "\n\n".join(render(d) for d in diagnostics)
+
+
+def _width(char: str) -> int:
+    """Return how many columns of a terminal a character takes: two for East Asian wide ones, none for combining marks."""
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
 
 
 def _window(text: str, column: int, width: int = 120) -> tuple[str, int]:

@@ -17,7 +17,7 @@ import math
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from mpmath import mp
@@ -108,6 +108,7 @@ class Execution:
         """
         self.emitted = emitted
         self._record = record
+        self._recorder = _Recorder()
         self.sites: list[Site] = []
         self._codes: dict[bool, types.CodeType] = {}
         self._constants: dict[str, Any] = {}
@@ -159,7 +160,7 @@ class Execution:
             UnknownFunction: No counterpart at 50 digits.
             Exception: Whatever else the text raises.
         """
-        recorder = _Recorder()
+        recorder = self._recorder = _Recorder()
         emitted = self.emitted
         if emitted.layout == "script":
             namespace = self._namespace(recorder, high=high)
@@ -190,6 +191,11 @@ class Execution:
         plain = [plain] if single else list(plain)
         raw = list(gradients) if isinstance(gradients, tuple) else [gradients]
         return self._outcome(values, raw, plain, recorder)
+
+    @property
+    def sides(self) -> dict[int, tuple[bool, bool]]:
+        """The sides that the conditions took in the last run, also where it raised."""
+        return self._recorder.sides
 
     def _outcome(self, values: list[Any], raw: list[Any], plain: list[Any], recorder: _Recorder) -> Outcome:
         expected = self.emitted.gradients
@@ -336,6 +342,8 @@ def _first_assignment(tree: ast.Module, name: str) -> ast.expr | None:
     return None
 
 
+#: The functions that the layouts define.
+_COMPUTING: Final = frozenset({"value", "value_and_grad", "forward", "backward"})
 #: Calls whose arguments are sizes and axes, not values.
 _STRUCTURAL: Final = frozenset({"broadcast_to", "empty", "expand_dims", "ones", "range", "reshape", "squeeze", "sum", "swapaxes", "transpose", "zeros"})
 _RISKY: Final[dict[type[ast.operator], str]] = {ast.Div: "_divide", ast.Pow: "_power", ast.Mod: "_modulo", ast.FloorDiv: "_floor_divide"}
@@ -349,8 +357,10 @@ class _Rewriter(ast.NodeTransformer):
         self.aliases = aliases
         self.constants = constants
         self.sites: list[Site] = []
+        self.recording = True
         self.script_inputs = {name: f"_input_{i}" for i, (_, name) in enumerate(emitted.params)} if emitted.layout == "script" else {}
         self.names: dict[tuple[type, str], str] = {}
+        self.quiet = False
 
     # -- statements
 
@@ -393,23 +403,32 @@ class _Rewriter(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST:
         if any(isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(node.test)):
             return ast.copy_location(ast.Pass(), node)
-        test = self._recorded(node.test)
-        self.generic_visit(node)
-        node.test = test
+        node.test = self._recorded(node.test)
+        node.body = [self.visit(s) for s in node.body]
+        node.orelse = [self.visit(s) for s in node.orelse]
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        # Conditions of functions that only look at their arguments are no branches of the computation.
+        self.recording = node.name in _COMPUTING
         # Annotations and decorators are no arithmetic.
         node.returns = None
         for arg in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
             arg.annotation = None
         node.args.defaults = [self.visit(d) for d in node.args.defaults]
+        # A private function of the file looks at types and shapes: which way it branches says nothing of the arithmetic.
+        self.quiet = node.name.startswith("_")
         node.body = [self.visit(s) for s in node.body]
+        self.quiet = False
         return node
 
     # -- expressions
 
     def _recorded(self, test: ast.expr) -> ast.expr:
+        if not self.recording:
+            return self.visit(test)  # type: ignore[no-any-return]  # an expression stays one
+        if self.quiet:
+            return cast("ast.expr", self.visit(test))
         site = len(self.sites)
         self.sites.append(Site(ast.unparse(test), test.lineno))
         visited = self.visit(test)
@@ -464,7 +483,8 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_keyword(self, node: ast.keyword) -> ast.AST:
-        return node
+        # `axis=0` is a place, not a value.
+        return self.generic_visit(node) if _holds_value(node.value) else node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return node
@@ -482,12 +502,13 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         function = node.func
         name = function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
-        if name == "where" and len(node.args) == 3 and not node.keywords:  # noqa: PLR2004  condition and two values
+        if name == "where" and self.recording and len(node.args) == 3 and not node.keywords:  # noqa: PLR2004  condition and two values
             site = len(self.sites)
             self.sites.append(Site(ast.unparse(node.args[0]), node.lineno))
             args = [self.visit(a) for a in node.args]
             return ast.copy_location(ast.Call(ast.Name("_where", ast.Load()), [ast.Constant(site), *args], []), node)
         node.func = self.visit(function)
+        node.keywords = [self.visit(k) for k in node.keywords]
         if name in _STRUCTURAL:
             # The first argument of np.sum(x, axis) is a value, the others are sizes; so are all of x.sum(axis).
             node.args = [self.visit(a) if _holds_value(a) else a for a in node.args]
@@ -703,6 +724,10 @@ _NUMPY: Final[dict[str, Any]] = {
     "ascontiguousarray": _keep,
     "float64": _keep,
     "ndarray": np.ndarray,
+    "matrix": np.matrix,
+    "ma": np.ma,
+    "matrix": np.matrix,
+    "ma": np.ma,
     "zeros": _filled(0),
     "ones": _filled(1),
     "empty": _filled(0),

@@ -72,9 +72,9 @@ class Var:
         msg = "a variable of a program has no truth value: use `select`"
         raise TypeError(msg)
 
-    def emit_with(self, primitive: Primitive, operands: Sequence[Operand]) -> Var:
+    def emit_with(self, primitive: Primitive, operands: Sequence[Operand], params: Mapping[str, Any] = _NO_PARAMS) -> Var:
         """Emit `primitive(*operands)` into the builder in use."""
-        return Builder.current().emit(primitive, operands)
+        return Builder.current().emit(primitive, operands, params or _NO_PARAMS)
 
     # Operators never emit an identity: rules write `y * x ** (y - 1)` and y = 2 gives `2 * x`.
     def __add__(self, other: Operand) -> Operand:

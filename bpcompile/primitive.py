@@ -119,16 +119,16 @@ class Primitive:
         """The number of operands."""
         return len(self.vjp)
 
-    def __call__(self, *operands: Any) -> Any:
-        """Apply to IR variables (emits an equation), SymPy expressions or floats."""
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        """Apply to IR variables (emits an equation), SymPy expressions or floats; `params` are static parameters."""
         for operand in operands:
             emit = getattr(type(operand), "emit_with", None)
             if emit is not None:
-                return emit(operand, self, operands)
+                return emit(operand, self, operands, params)
         for operand in operands:
             if isinstance(operand, sympy.Basic):
-                return self.sympy(*operands)
-        return self.impl(*operands)
+                return self.sympy(*operands, **params)
+        return self.impl(*operands, **params)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"

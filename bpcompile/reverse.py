@@ -9,8 +9,10 @@ the same `twin`.
 
 from __future__ import annotations
 
+from functools import cache
+
 from bpcompile.ir import Atom, Builder, Dim, Eqn, Guard, Lit, Operand, Output, Param, Program, Shape, Var, value_of
-from bpcompile.primitive import REGISTRY, ZERO, Rule
+from bpcompile.primitive import REGISTRY, ZERO, Primitive
 
 
 def reverse(program: Program, *, upstream: bool = True, textbook: bool = False) -> Program:
@@ -153,6 +155,41 @@ class _Reverse:
         if ones:
             contribution = self.builder.emit(REGISTRY["sum"], (contribution,), {"axis": tuple(ones), "keepdims": True})
         return contribution
+
+
+def read_again(program: Program, *, textbook: bool) -> set[Var]:
+    """
+    Return the values that the backward pass will read: those that have a line of their own in the output.
+
+    Found by asking each rule once, with fresh variables, which of its operands it uses.
+    """
+    active = active_vars(program)
+    found: set[Var] = set()
+    for eqn in program.eqns:
+        if eqn.out not in active:
+            continue
+        for i, arg in enumerate(eqn.args):
+            if isinstance(arg, Var) and arg in active and eqn.prim.vjp[i] is not ZERO:
+                for j in _reads(eqn.prim, i, textbook):
+                    value = eqn.out if j < 0 else eqn.args[j]
+                    if isinstance(value, Var):
+                        found.add(value)
+    return found
+
+
+@cache
+def _reads(prim: Primitive, operand: int, textbook: bool) -> tuple[int, ...]:  # noqa: FBT001  a key of the cache
+    """Return which operands the rule of one operand uses, -1 for the answer."""
+    ans, ct = Var(), Var()
+    operands = [Var() for _ in prim.vjp]
+    rules = prim.textbook if textbook and prim.textbook else None
+    with Builder() as builder:
+        try:
+            result = rules[operand](ans, *operands) if rules else prim.vjp[operand](ct, ans, *operands)  # type: ignore[operator]  # not ZERO
+        except TypeError:  # a structural rule, which wants static parameters: nothing is said of it here
+            return ()
+    used: set[object] = {result} | {a for eqn in builder.eqns for a in eqn.args}
+    return tuple([-1] * (ans in used) + [j for j, v in enumerate(operands) if v in used])
 
 
 def active_vars(program: Program) -> set[Var]:

@@ -171,7 +171,7 @@ class Sample:
         form: `function`, `script` or `line`.
         inputs: The names of the inputs in order.
         points: For each point the value of each input; a list for an input that is a list.
-        run: Python source that defines `run(*inputs)`, the same computation, returning a tuple of outputs.
+        run: Python source of the same computation: it reads the inputs by name and binds `_result`, a tuple of outputs.
     """
 
     text: str
@@ -624,8 +624,10 @@ class Writer:
         if "special." in body:
             header.append("from scipy import special")
         returned = ", ".join(outputs)
-        runner = [*self.helpers, f"def run({', '.join(names)}):", *[f"    {line}" for line in self.lines], f"    return ({returned},)"]
+        runner = [*self.helpers, *self.lines, f"_result = ({returned},)"]
         if self.form == "function":
+            arguments = ", ".join(names)
+            runner = [*self.helpers, f"def forward({arguments}):", *[f"    {line}" for line in self.lines], f"    return ({returned},)", f"_result = forward({arguments})"]
             lines = [*header, "", *self.helpers, f"def forward({', '.join(names)}):", *[f"    {line}" for line in self.lines], f"    return {returned}"]
         elif self.form == "script":
             starts = [f"{name} = {_shown(value)}" for name, value in zip(names, points[0], strict=True)]

@@ -95,18 +95,17 @@ def test_unused_stage_is_dropped(stages, expected):
 
 
 def test_a_later_stage_names_an_earlier_value():
-    assert lines(g=sin(x * y), p=x * y, f=x * y + sin(x * y)) == ["p = mul x y", "g = sin p", "f = add p g"]
+    assert lines(g=sin(x * y), p=x * y, f=x * y + sin(x * y)) == ["p = mul x y", "g = sin p", "f = add g p"]
 
 
 def test_a_stage_never_depends_on_a_later_one():
-    text = lines(big=x + y + z, small=x + y, f=(x + y) * (x + y + z))
-    assert text == ["t0 = add x y", "big = add t0 z", "small = add x y", "f = mul big small"] or text[0].startswith("small")
+    assert lines(big=x + y + z, small=x + y, f=(x + y) * (x + y + z)) == ["t0 = add x y", "big = add t0 z", "small = add x y", "f = mul big small"]
 
 
 def test_cut_names_a_value_and_keeps_expressions_shallow():
     q = stage("q", x + y)
     program = read_expressions({"f": q * z + q})
-    assert str(program).splitlines()[1:-1] == ["  q = add x y", "  t0 = mul q z", "  f = add q t0"]
+    assert str(program).splitlines()[1:-1] == ["  q = add x y", "  t0 = mul q z", "  f = add t0 q"]
     assert (q * z).args == (z, q) or (q * z).args == (q, z)
 
 

@@ -74,6 +74,9 @@ class Stage(sympy.Symbol):  # type: ignore[misc]  # SymPy's classes are untyped
         # Symbol's own answer would be 0: a silently wrong derivative.
         return sympy.S.One if symbol == self else self.definition.diff(symbol)
 
+    def _eval_derivative_n_times(self, symbol: sympy.Symbol, n: Any) -> Any:
+        return sympy.Basic._eval_derivative_n_times(self, symbol, n)  # noqa: SLF001  an atom's own answer is 0 as well
+
     def _eval_subs(self, old: Any, new: Any) -> Any:
         return self.definition._subs(old, new) if self._touched_by((old,)) else None  # noqa: SLF001  SymPy's protocol
 
@@ -286,7 +289,8 @@ def _match_product(form: ProductForm, stage: ProductForm) -> tuple[int, ProductF
     if _coefficient_cost(rest) > _coefficient_cost(form) or gain < 0:
         return None
     # At equal cost x**4 with s = x**2 is s**2, and 1/x**2 is 1/s; but 4*x with s = 2*x stays.
-    if gain == 0 and _units(stage) < 2:
+    is_root = any(e.denominator != 1 for e in stage.factors.values())
+    if gain == 0 and _units(stage) < 2 and not is_root:
         return None
     return power, rest
 

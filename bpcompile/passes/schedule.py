@@ -18,11 +18,19 @@ The backward pass then undoes a line of the output in one piece.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from bpcompile.ir import Eqn, Program, Var
 
 
-def schedule(program: Program) -> Program:
-    """Return the program with single-use temporaries next to their use, everything else in the order it was."""
+def schedule(program: Program, keep: Container[Var] = ()) -> Program:
+    """
+    Return the program with single-use temporaries next to their use, everything else in the order it was.
+
+    Args:
+        program: Any program.
+        keep: Values that stay where they are because they will have a line of their own.
+    """
     results = set(program.results())
     readers: dict[Var, Eqn | None] = {}
     for eqn in program.eqns:
@@ -32,7 +40,7 @@ def schedule(program: Program) -> Program:
     sunk: dict[Var, Eqn] = {}
     stays: list[Eqn] = []
     for eqn in program.eqns:
-        if readers.get(eqn.out) is not None and not eqn.out.stage and eqn.out not in results:
+        if readers.get(eqn.out) is not None and not eqn.out.stage and eqn.out not in keep and eqn.out not in results:
             sunk[eqn.out] = eqn
         else:
             stays.append(eqn)

@@ -202,6 +202,10 @@ def _add(s: _Simplify, args: tuple[Atom, ...]) -> _Result:
     left, right = args
     if isinstance(left, Lit) and isinstance(right, Lit):
         return _literal(left.value + right.value)
+    if isinstance(left, Lit) and left.value == 0 and isinstance(right, Var):
+        return right  # a sum that starts at zero
+    if isinstance(right, Lit) and right.value == 0:
+        return left
     inner = _negative(s, right)
     if inner is not None:
         return s.make("sub", left, inner)
@@ -254,6 +258,8 @@ def _pow(s: _Simplify, args: tuple[Atom, ...]) -> _Result:
     if not isinstance(exponent, Lit) or isinstance(base, Lit) or exponent.value != int(exponent.value):
         return None
     n = int(exponent.value)
+    if n == 0:
+        return Lit(1.0)
     if n == 1:
         return base
     if n == -1:

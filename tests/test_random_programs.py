@@ -1,0 +1,632 @@
+"""
+Random programs: the emitted gradient is the derivative of the user's own code, and the emitted value its value.
+
+The oracle executes the program's text, as Python would, on dual numbers of 50 digits with closed-form derivatives written here
+once more; it shares nothing with the compiler. Beside each derivative it carries a bound on what double precision may lose: how
+far the value of each operation may be off, how far that moves its local gradient, and the sum of the absolute values of all paths
+(Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.3: running error analysis). A result is right within
+that bound. Points on a kink, or where the bound says that nothing is left to compare, are left out and counted.
+
+`BPCOMPILE_EXAMPLES=200000 pytest tests/test_random_programs.py` runs more programs than the profile says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mpmath
+import numpy as np
+import programs
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+
+from bpcompile.compiler import Compiled, compile_expression, compile_gradient
+from bpcompile.primitive import REGISTRY
+
+MP = mpmath.MPContext()
+MP.dps = 50
+EPS = 2.0**-53
+
+# Every combination of the options that change arithmetic is a test of its own, so that they run side by side.
+SHARDS = [(target, style, numerics) for target in ("python", "numpy") for style in ("code", "notes") for numerics in ("stable", "literal")]
+#: In all: 320 programs, or 20,000 in the long profile.
+TOTAL = int(os.environ.get("BPCOMPILE_EXAMPLES", "20000" if settings.default.max_examples >= 1000 else "320"))
+
+
+# -- the oracle
+
+
+class Kink(Exception):  # noqa: N818  a reason to leave a point out
+    """The point is too near a jump or an edge to say anything."""
+
+
+class Trace:
+    """What one run of the oracle keeps: how many operations there were, and how literal the emitted code is."""
+
+    def __init__(self, *, literal: bool = False) -> None:
+        self.operations = 0
+        self.literal = literal
+
+
+class Dual:
+    """
+    A value with its gradient, and bounds on the rounding errors of both.
+
+    Attributes:
+        value, gradient: To 50 digits.
+        paths: Per input, the sum of the absolute products of local gradients over all paths.
+        slack, slacks: First-order bounds on the error of the value, and of each component of the gradient.
+    """
+
+    __slots__ = ("gradient", "paths", "slack", "slacks", "trace", "value")
+
+    def __init__(self, value: Any, gradient: list[Any], paths: list[float], slack: float, slacks: list[float], trace: Trace) -> None:
+        self.value, self.gradient, self.paths, self.slack, self.slacks, self.trace = value, gradient, paths, slack, slacks, trace
+
+    def _with(self, other: Any) -> tuple[Dual, Dual]:
+        return self, other if isinstance(other, Dual) else constant(other, self)
+
+    def __add__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return combine(a.value + b.value, (a, b), (1, 1))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return combine(a.value - b.value, (a, b), (1, -1))
+
+    def __rsub__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return combine(b.value - a.value, (b, a), (1, -1))
+
+    def __mul__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return combine(a.value * b.value, (a, b), (b.value, a.value), (b.slack, a.slack))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return quotient(a, b)
+
+    def __rtruediv__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return quotient(b, a)
+
+    def __neg__(self) -> Dual:
+        return combine(-self.value, (self,), (-1,))
+
+    def __pos__(self) -> Dual:
+        return self
+
+    def __abs__(self) -> Dual:
+        away(self.value)
+        return -self if self.value < 0 else combine(self.value, (self,), (1,))
+
+    def __pow__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return power(a, b, other if isinstance(other, int | float) else None)
+
+    def __rpow__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return power(b, a, None)
+
+    def __mod__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return remainder(a, b, MP.floor)
+
+    def __rmod__(self, other: Any) -> Dual:
+        a, b = self._with(other)
+        return remainder(b, a, MP.floor)
+
+    def __floordiv__(self, other: Any) -> Dual:
+        return step(MP.floor)(self / other)
+
+    def __rfloordiv__(self, other: Any) -> Dual:
+        return step(MP.floor)(other / self)
+
+    def __round__(self) -> Dual:
+        return step(MP.nint, 0.5)(self)
+
+    def _compare(self, other: Any) -> Any:
+        """Return self - other, refusing what lies within rounding of a tie unless both sides are one value."""
+        a, b = self._with(other)
+        if a is b:
+            return 0
+        difference = a.value - b.value
+        away(difference, abs(a.value) + abs(b.value) + a.slack + b.slack)
+        return difference
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compare(other) < 0
+
+    def __le__(self, other: Any) -> bool:
+        return self._compare(other) <= 0
+
+    def __gt__(self, other: Any) -> bool:
+        return self._compare(other) > 0
+
+    def __ge__(self, other: Any) -> bool:
+        return self._compare(other) >= 0
+
+    def __eq__(self, other: object) -> bool:
+        return self._compare(other) == 0
+
+    def __ne__(self, other: object) -> bool:
+        return self._compare(other) != 0
+
+    __hash__ = None  # type: ignore[assignment]  # a tie may be a kink, so equality may raise
+
+
+def away(difference: Any, scale: Any = 0) -> None:
+    """Refuse a point within 1e-6 of a jump."""
+    if not abs(difference) > 1e-6 * (1 + scale):
+        raise Kink
+
+
+def constant(value: Any, like: Dual) -> Dual:
+    zeros = [0.0] * len(like.gradient)
+    return Dual(MP.mpf(float(value)), [MP.mpf(0)] * len(zeros), zeros, 0.0, zeros, like.trace)
+
+
+def variable(value: float, index: int, count: int, trace: Trace) -> Dual:
+    zeros = [0.0] * count
+    paths = [float(i == index) for i in range(count)]
+    return Dual(MP.mpf(value), [MP.mpf(p) for p in paths], paths, 0.0, zeros, trace)
+
+
+def combine(value: Any, operands: Sequence[Dual], partials: Sequence[Any], slacks: Sequence[float] | None = None, *, ulps: float = 1.0, extra: float = 0.0) -> Dual:
+    """
+    Return an operation's result.
+
+    Args:
+        value: Its value.
+        operands: Its operands.
+        partials: Its local gradients.
+        slacks: How far each local gradient may be off.
+        ulps: The accuracy of one evaluation.
+        extra: A further error of the value.
+    """
+    trace = operands[0].trace
+    trace.operations += 1
+    sizes = [abs(float(p)) for p in partials]
+    off = slacks or (0.0,) * len(sizes)
+    size = abs(float(value))
+    if not math.isfinite(size) or not all(map(math.isfinite, sizes)):
+        raise Kink
+    gradient, paths, errors = [], [], []
+    for k in range(len(operands[0].gradient)):
+        gradient.append(sum((p * a.gradient[k] for p, a in zip(partials, operands, strict=True)), MP.mpf(0)))
+        path = sum(p * a.paths[k] for p, a in zip(sizes, operands, strict=True))
+        paths.append(path)
+        errors.append(sum(p * a.slacks[k] + e * a.paths[k] for p, e, a in zip(sizes, off, operands, strict=True)) + 4 * ulps * EPS * path)
+    slack = sum(p * a.slack for p, a in zip(sizes, operands, strict=True)) + ulps * EPS * size + extra
+    return Dual(value, gradient, paths, slack, errors, trace)
+
+
+def quotient(a: Dual, b: Dual) -> Dual:
+    if b.value == 0:
+        raise Kink
+    value = a.value / b.value
+    first, second = float(1 / b.value), float(value / b.value)
+    relative = b.slack / abs(float(b.value))
+    # 1 / (1 + exp(-x)), kept literal, has the local gradient (1 - s) * s, which cancels where the quotient is near 1.
+    cancelled = EPS * abs(float(b.value / (b.value - 1))) if a.trace.literal and b.value != 1 else 0.0
+    slacks = (abs(first) * relative, abs(second) * (2 * relative + cancelled) + a.slack * first * first)
+    return combine(value, (a, b), (1 / b.value, -value / b.value), slacks)
+
+
+def moved(function: Callable[..., Any], values: Sequence[Any], slacks: Sequence[float]) -> float:
+    """Return how far `function` moves when its operands are off by so much."""
+    here = function(*values)
+    total = 0.0
+    for i, slack in enumerate(slacks):
+        if slack == 0:
+            continue
+        there = [*values[:i], values[i] + slack, *values[i + 1 :]]
+        changed = function(*there)
+        if isinstance(changed, MP.mpc):
+            raise Kink
+        total += abs(float(changed - here))
+    return total
+
+
+def elementary(value: Callable[..., Any], *partials: Callable[..., Any], ulps: float = 4.0, literal: Callable[..., Any] | None = None, composed: bool = False, rough: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """
+    Return a function on dual numbers.
+
+    Args:
+        value: The function on 50 digits.
+        *partials: Its local gradients.
+        ulps: The accuracy of one evaluation in double precision.
+        literal: What a textbook formula of the local gradient loses, in units of rounding.
+        composed: Whether it is computed as a function of 1 / x, or in several operations.
+        rough: What any formula of the local gradient loses, in units of rounding.
+    """
+
+    def apply(*args: Any) -> Any:
+        like = next((a for a in args if isinstance(a, Dual)), None)
+        if like is None:
+            return float(value(*[MP.mpf(a) for a in args]))
+        operands = [a if isinstance(a, Dual) else constant(a, like) for a in args]
+        values = [a.value for a in operands]
+        try:
+            result = value(*values)
+            derivatives = [p(*values) for p in partials]
+            if isinstance(result, MP.mpc) or any(isinstance(d, MP.mpc) for d in derivatives):
+                raise Kink
+            reach = [a.slack + 4 * EPS * abs(float(a.value)) * (a.slack > 0 or composed or len(values) > 1) for a in operands]
+            slacks = [moved(p, values, reach) + ulps * EPS * abs(float(d)) for p, d in zip(partials, derivatives, strict=True)]
+        except (ValueError, ZeroDivisionError, OverflowError):
+            raise Kink from None
+        for known, wanted in ((literal, like.trace.literal), (rough, True)):
+            if known and wanted:
+                slacks = [s + EPS * abs(float(known(*values))) for s in slacks]
+        extra = sum(4 * EPS * abs(float(v * d)) for v, d in zip(values, derivatives, strict=True)) if composed else 0.0
+        return combine(result, operands, derivatives, slacks, ulps=ulps, extra=extra)
+
+    return apply
+
+
+def power(a: Dual, b: Dual, exponent: float | None) -> Dual:
+    """Return a ** b; a literal exponent carries no gradient."""
+    if exponent is None:
+        if a.value <= 0:
+            raise Kink
+        general = elementary(lambda x, y: x**y, lambda x, y: y * x ** (y - 1), lambda x, y: x**y * MP.ln(x), composed=True)
+        return general(a, b)  # type: ignore[no-any-return]
+    if exponent == 0:
+        return combine(MP.mpf(1), (a,), (0,))
+    if a.value == 0 or (a.value < 0 and exponent != int(exponent)):
+        raise Kink
+    n = int(exponent) if exponent == int(exponent) else MP.mpf(exponent)
+    fixed = elementary(lambda x: x**n, lambda x: n * x ** (n - 1), ulps=4.0 + abs(exponent))
+    return fixed(a)  # type: ignore[no-any-return]
+
+
+def remainder(a: Dual, b: Dual, whole: Callable[[Any], Any]) -> Dual:
+    ratio = a.value / b.value
+    away(ratio - MP.nint(ratio), abs(ratio))
+    times = whole(ratio)
+    # (ans - x) / y is exact but for what its operands are off by.
+    slack = EPS * 4 * (abs(float(ratio)) + 1) + (a.slack + b.slack * abs(float(times))) / abs(float(b.value))
+    return combine(a.value - times * b.value, (a, b), (1, -times), (0.0, slack))
+
+
+def step(function: Callable[[Any], Any], offset: float = 0.0) -> Callable[..., Any]:
+    """Return a function that is constant between its jumps, which are at the integers plus `offset`."""
+
+    def apply(x: Any) -> Any:
+        if not isinstance(x, Dual):
+            return function(x)
+        shifted = x.value - offset
+        away(shifted - MP.nint(shifted), abs(x.value))
+        return combine(function(x.value), (x,), (0,))
+
+    return apply
+
+
+def _truncate(x: Any) -> Any:
+    return MP.floor(x) if x >= 0 else MP.ceil(x)
+
+
+def sign(x: Any) -> Any:
+    if not isinstance(x, Dual):
+        return math.copysign(1.0, x) if x else 0.0
+    away(x.value)
+    return combine(MP.sign(x.value), (x,), (0,))
+
+
+def heaviside(x: Any, at_zero: Any) -> Any:
+    like = x if isinstance(x, Dual) else at_zero
+    away(x.value if isinstance(x, Dual) else x)
+    return constant(1.0 if x > 0 else 0.0, like) if isinstance(like, Dual) else float(x > 0)
+
+
+def where(condition: Any, yes: Any, no: Any) -> Any:
+    return yes if condition else no
+
+
+def clip(x: Any, low: Any, high: Any) -> Any:
+    return min(max(x, low), high)
+
+
+def relu(x: Any) -> Any:
+    return max(x, 0.0)
+
+
+def _cbrt(x: Any) -> Any:
+    return MP.sign(x) * MP.cbrt(abs(x))
+
+
+def _sinc(x: Any) -> Any:
+    return MP.sin(x) / x if x else MP.mpf(1)
+
+
+def _sinc_slope(x: Any) -> Any:
+    return (MP.cos(x) - MP.sin(x) / x) / x if x else MP.mpf(0)
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + MP.exp(-x))
+
+
+def _expand(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: f(MP.mpf(x))
+
+
+_ROOT_PI = MP.sqrt(MP.pi)
+_LN2, _LN10 = MP.ln(2), MP.ln(10)
+
+DUAL: dict[str, Callable[..., Any]] = {
+    "exp": elementary(MP.exp, MP.exp),
+    "exp2": elementary(lambda x: MP.mpf(2) ** x, lambda x: MP.mpf(2) ** x * _LN2),
+    "expm1": elementary(MP.expm1, MP.exp),
+    "log": elementary(MP.ln, lambda x: 1 / x),
+    "log1p": elementary(lambda x: MP.ln(1 + x), lambda x: 1 / (1 + x)),
+    "log2": elementary(lambda x: MP.ln(x) / _LN2, lambda x: 1 / (x * _LN2)),
+    "log10": elementary(lambda x: MP.ln(x) / _LN10, lambda x: 1 / (x * _LN10)),
+    "sqrt": elementary(MP.sqrt, lambda x: 1 / (2 * MP.sqrt(x))),
+    "cbrt": elementary(_cbrt, lambda x: 1 / (3 * _cbrt(x) ** 2)),
+    "sin": elementary(MP.sin, MP.cos),
+    "cos": elementary(MP.cos, lambda x: -MP.sin(x)),
+    "tan": elementary(MP.tan, lambda x: 1 / MP.cos(x) ** 2),
+    "sec": elementary(MP.sec, lambda x: MP.sec(x) * MP.tan(x)),
+    "csc": elementary(MP.csc, lambda x: -MP.csc(x) * MP.cot(x)),
+    "cot": elementary(MP.cot, lambda x: -1 / MP.sin(x) ** 2),
+    "asin": elementary(MP.asin, lambda x: 1 / MP.sqrt(1 - x * x), literal=lambda x: (1 - x * x) ** -1.5),
+    "acos": elementary(MP.acos, lambda x: -1 / MP.sqrt(1 - x * x), literal=lambda x: (1 - x * x) ** -1.5),
+    "atan": elementary(MP.atan, lambda x: 1 / (1 + x * x)),
+    "asec": elementary(lambda x: MP.acos(1 / x), lambda x: 1 / (abs(x) * MP.sqrt(x * x - 1)), literal=lambda x: abs(x) * (x * x - 1) ** -1.5, composed=True),
+    "acsc": elementary(lambda x: MP.asin(1 / x), lambda x: -1 / (abs(x) * MP.sqrt(x * x - 1)), literal=lambda x: abs(x) * (x * x - 1) ** -1.5, composed=True),
+    "acot": elementary(lambda x: MP.atan(1 / x), lambda x: -1 / (1 + x * x), composed=True),
+    "sinh": elementary(MP.sinh, MP.cosh),
+    "cosh": elementary(MP.cosh, MP.sinh),
+    "tanh": elementary(MP.tanh, lambda x: MP.sech(x) ** 2, literal=lambda _: 1),
+    "sech": elementary(MP.sech, lambda x: -MP.sech(x) * MP.tanh(x)),
+    "csch": elementary(MP.csch, lambda x: -MP.csch(x) * MP.coth(x)),
+    "coth": elementary(MP.coth, lambda x: -(MP.csch(x) ** 2), literal=lambda x: MP.coth(x) ** 2),
+    "asinh": elementary(MP.asinh, lambda x: 1 / MP.sqrt(1 + x * x)),
+    "acosh": elementary(MP.acosh, lambda x: 1 / MP.sqrt(x * x - 1), literal=lambda x: x * x * (x * x - 1) ** -1.5),
+    "atanh": elementary(MP.atanh, lambda x: 1 / (1 - x * x), literal=lambda x: (1 - x * x) ** -2),
+    "asech": elementary(lambda x: MP.acosh(1 / x), lambda x: -1 / (x * MP.sqrt(1 - x * x)), literal=lambda x: (1 - x * x) ** -1.5 / x, composed=True),
+    "acsch": elementary(lambda x: MP.asinh(1 / x), lambda x: -1 / (abs(x) * MP.sqrt(1 + x * x)), composed=True),
+    "acoth": elementary(lambda x: MP.atanh(1 / x), lambda x: 1 / (1 - x * x), literal=lambda x: x * x * (1 - x * x) ** -2, composed=True),
+    "atan2": elementary(MP.atan2, lambda y, x: x / (x * x + y * y), lambda y, x: -y / (x * x + y * y)),
+    "hypot": elementary(MP.hypot, lambda x, y: x / MP.hypot(x, y), lambda x, y: y / MP.hypot(x, y)),
+    "expit": elementary(_sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x), literal=_sigmoid),
+    "softplus": elementary(lambda x: MP.ln(1 + MP.exp(x)), _sigmoid, composed=True),
+    "logaddexp": elementary(lambda x, y: MP.ln(MP.exp(x) + MP.exp(y)), lambda x, y: _sigmoid(x - y), lambda x, y: _sigmoid(y - x), composed=True, literal=lambda x, y: abs(x) + abs(y) + 1),
+    "sinc": elementary(_sinc, _sinc_slope, literal=lambda x: 2 / x, composed=True, rough=lambda x: 32 * x if abs(x) < 0.25 else 8 / x),
+    "erf": elementary(MP.erf, lambda x: 2 / _ROOT_PI * MP.exp(-x * x), rough=lambda x: 2 * x * x * MP.exp(-x * x)),
+    "erfc": elementary(MP.erfc, lambda x: -2 / _ROOT_PI * MP.exp(-x * x), ulps=16, rough=lambda x: 2 * x * x * MP.exp(-x * x)),
+    "erfinv": elementary(MP.erfinv, lambda x: _ROOT_PI / 2 * MP.exp(MP.erfinv(x) ** 2), ulps=32),
+    "gamma": elementary(MP.gamma, lambda x: MP.gamma(x) * MP.digamma(x), ulps=64, rough=MP.gamma),
+    "lgamma": elementary(lambda x: MP.ln(abs(MP.gamma(x))), MP.digamma, ulps=64, rough=lambda _: 64),
+    "digamma": elementary(MP.digamma, lambda x: MP.psi(1, x), ulps=64),
+    "beta": elementary(
+        MP.beta,
+        lambda x, y: MP.beta(x, y) * (MP.digamma(x) - MP.digamma(x + y)),
+        lambda x, y: MP.beta(x, y) * (MP.digamma(y) - MP.digamma(x + y)),
+        ulps=64,
+        rough=lambda x, y: 64 * MP.beta(x, y) * (abs(MP.digamma(x)) + abs(MP.digamma(y)) + abs(MP.digamma(x + y))),
+    ),
+    "floor": step(MP.floor),
+    "ceil": step(MP.ceil),
+    "trunc": step(_truncate),
+    "round": round,
+    "fmod": lambda x, y: remainder(*((x, y if isinstance(y, Dual) else constant(y, x)) if isinstance(x, Dual) else (constant(x, y), y)), _truncate) if isinstance(x, Dual) or isinstance(y, Dual) else math.fmod(x, y),
+    "fabs": abs,
+    "abs": abs,
+    "pow": lambda x, y: x**y,
+    "max": max,
+    "min": min,
+    "sign": sign,
+    "heaviside": heaviside,
+    "square": lambda x: x * x,
+    "reciprocal": lambda x: 1.0 / x,
+    "radians": lambda x: x * (math.pi / 180),
+    "relu": relu,
+    "clip": clip,
+}
+DUAL["sigmoid"] = DUAL["expit"]
+
+
+def _polygamma(order: int, x: Any) -> Any:
+    return elementary(lambda v: MP.psi(order, v), lambda v: MP.psi(order + 1, v), ulps=64)(x)
+
+
+class Module:
+    """A module whose functions work on dual numbers, and on plain numbers as the real one does."""
+
+    def __init__(self, real: Any, functions: dict[str, Callable[..., Any]]) -> None:
+        self.real = real
+        self.functions = functions
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.functions:
+            return getattr(self.real, name)
+
+        def call(*args: Any) -> Any:
+            if any(isinstance(a, Dual) for a in args):
+                return self.functions[name](*args)
+            return getattr(self.real, name)(*args)
+
+        return call
+
+
+_NUMPY_NAMES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "arctan2": "atan2", "maximum": "max", "minimum": "min", "power": "pow"}
+ORACLE: dict[str, Any] = {
+    "math": Module(math, DUAL),
+    "np": Module(
+        np,
+        {
+            **DUAL,
+            **{new: DUAL[old] for new, old in _NUMPY_NAMES.items()},
+            "where": where,
+            "sinc": lambda x: DUAL["sinc"](math.pi * x),
+            "logical_not": lambda c: not c,
+        },
+    ),
+    "special": Module(special, {**DUAL, "gammaln": DUAL["lgamma"], "polygamma": _polygamma}),
+}
+LINE: dict[str, Any] = {name: DUAL[known.line] for name, known in programs.FUNCTIONS.items() if known.line} | {"polygamma": _polygamma, "clip": clip}
+
+
+def flatten(values: Sequence[Any]) -> list[float]:
+    return [float(v) for value in values for v in (value if isinstance(value, list) else [value])]
+
+
+def nested(like: Sequence[Any], flat: Sequence[Any]) -> list[Any]:
+    iterator = iter(flat)
+    return [[next(iterator) for _ in value] if isinstance(value, list) else next(iterator) for value in like]
+
+
+def evaluate(sample: programs.Sample, point: Sequence[Any], *, literal: bool) -> tuple[list[Dual], Trace]:
+    """Run the program's text on dual numbers."""
+    trace = Trace(literal=literal)
+    flat = flatten(point)
+    duals = [variable(v, i, len(flat), trace) for i, v in enumerate(flat)]
+    namespace = {**(LINE if sample.flavour == "line" else ORACLE), **dict(zip(sample.inputs, nested(point, duals), strict=True))}
+    exec(sample.run, namespace)
+    return [o if isinstance(o, Dual) else constant(o, duals[0]) for o in namespace["_result"]], trace
+
+
+def run_directly(sample: programs.Sample, point: Sequence[Any]) -> list[float] | None:
+    """Run the program's text as Python and NumPy run it; None where its functions are no Python functions."""
+    if sample.flavour == "line":
+        return None
+    values = [list(v) if isinstance(v, list) else v for v in point]
+    namespace: dict[str, Any] = {"math": math, "np": np, "special": special, **dict(zip(sample.inputs, values, strict=True))}
+    with np.errstate(all="ignore"):
+        exec(sample.run, namespace)
+    return [float(v) for v in namespace["_result"]]
+
+
+# -- the comparison
+
+SEEN: Counter[str] = Counter()
+
+
+def compile_sample(sample: programs.Sample, **options: Any) -> Compiled:
+    if sample.form == "line":
+        return compile_expression(sample.text, **options)
+    lengths = {name: (len(value),) for name, value in zip(sample.inputs, sample.points[0], strict=True) if isinstance(value, list)}
+    return compile_gradient(sample.text, shapes=lengths if sample.form == "function" else None, **options)
+
+
+def numbers(value: Any) -> list[float]:
+    """Return the numbers of a nested result, arrays of one element as numbers."""
+    if isinstance(value, list | tuple):
+        return [n for v in value for n in numbers(v)]
+    return [float(value)]
+
+
+def run_script(compiled: Compiled) -> tuple[list[Any], dict[str, Any]]:
+    namespace: dict[str, Any] = {"__name__": "page"}
+    with contextlib.redirect_stdout(io.StringIO()), np.errstate(divide="raise", over="raise", invalid="raise"):
+        exec(compile(compiled.source, "<page>", "exec"), namespace)
+    return [namespace[name] for name in compiled.emitted.outputs], {param.name: namespace[name] for param, name in compiled.emitted.gradients}
+
+
+def check_program(sample: programs.Sample, *, target: str, style: str, numerics: str, layout: str, upstream: Sequence[float] = (1.0, -0.75)) -> None:
+    """
+    Compile a program and compare values and gradients at its points.
+
+    With NumPy all points go in at once, as arrays; a page runs at its own example values.
+    """
+    compiled = compile_sample(sample, target=target, style=style, numerics=numerics, layout=layout, check="off")
+    literal = numerics == "literal"
+    emitted = compiled.emitted
+    positions = {name: i for i, name in enumerate(sample.inputs)}
+    order = [param.name for param, _ in emitted.params]
+    assert set(order) <= set(positions), (order, sample)
+    points = list(sample.points)
+    if layout == "script":
+        points = points[:1]
+        outputs, gradients = run_script(compiled)
+        rows = [(numbers(outputs), gradients)]
+        weights = [1.0] * len(outputs)
+    else:
+        weights = list(upstream[: len(emitted.outputs)])
+        seeds = dict(zip(emitted.seeds, weights, strict=True))
+        if target == "numpy" and not any(isinstance(v, list) for v in points[0]):
+            args = [np.array([p[positions[name]] for p in points]) for name in order]
+            for array in args:
+                array.setflags(write=False)
+            with np.errstate(divide="raise", over="raise", invalid="raise"):
+                result, gradient = compiled(*args, **seeds)
+            results = result if isinstance(result, tuple) else (result,)
+            names = [param.name for param, _ in emitted.gradients]
+            for got in (*results, *gradient):
+                assert got.shape == (len(points),), (got, compiled.source)
+            rows = [([float(r[k]) for r in results], {n: float(g[k]) for n, g in zip(names, gradient, strict=True)}) for k in range(len(points))]
+        else:
+            rows = []
+            for point in points:
+                args = [point[positions[name]] for name in order]
+                result, gradient = compiled(*args, **seeds)
+                rows.append((numbers(result), {param.name: g for (param, _), g in zip(emitted.gradients, gradient, strict=True)}))
+                assert numbers(compiled.value(*args)) == pytest.approx(rows[-1][0], rel=1e-12, abs=1e-300), compiled.source
+    for point, (values, gradients) in zip(points, rows, strict=True):
+        compare(sample, compiled, point, values, gradients, weights=weights, literal=literal)
+
+
+def compare(sample: programs.Sample, compiled: Compiled, point: Sequence[Any], values: Sequence[float], gradients: dict[str, Any], *, weights: Sequence[float], literal: bool) -> None:
+    """Compare one row of results with the oracle and with the program itself."""
+    try:
+        wanted, trace = evaluate(sample, point, literal=literal)
+    except Kink:
+        SEEN["kink"] += 1
+        return
+    SEEN["point"] += 1
+    size = sum(len(v) if isinstance(v, list) else 1 for v in point)
+    budget = 2 * (trace.operations + 4) * EPS
+    assert len(values) == len(wanted), (values, sample)
+    direct = run_directly(sample, point)
+    for i, (got, want) in enumerate(zip(values, wanted, strict=True)):
+        bound = 4 * want.slack + 4 * EPS * abs(float(want.value))
+        assert abs(got - want.value) <= bound, f"value {got!r}, not {float(want.value)!r} +- {bound:.2g}\nat {point}\n{sample}\n{compiled.source}"
+        if direct is not None:
+            assert abs(got - direct[i]) <= 2 * bound, f"value {got!r}, but Python says {direct[i]!r}\nat {point}\n{sample}\n{compiled.source}"
+    nothing = [0.0] * size
+    flat = iter(range(size))
+    for name, value in zip(sample.inputs, point, strict=True):
+        indices = [next(flat) for _ in value] if isinstance(value, list) else [next(flat)]
+        mine = numbers(gradients[name]) if name in gradients else [nothing[i] for i in indices]
+        mine += [0.0] * (len(indices) - len(mine))
+        for i, got in zip(indices, mine, strict=True):
+            want = sum((w * o.gradient[i] for w, o in zip(weights, wanted, strict=True)), MP.mpf(0))
+            bound = sum(abs(w) * (4 * o.slacks[i] + budget * o.paths[i]) for w, o in zip(weights, wanted, strict=True))
+            if bound > 1e-7 * max(1.0, abs(float(want))):
+                SEEN["ill-conditioned"] += 1
+                continue
+            SEEN["gradient"] += 1
+            assert abs(got - want) <= bound, f"d{name}[{i}] = {got!r}, not {float(want)!r} +- {bound:.2g}\nat {point}\n{sample}\n{compiled.source}"
+
+
+# -- the tests
+
+
+@pytest.mark.parametrize(("target", "style", "numerics"), SHARDS, ids=["-".join(s) for s in SHARDS])
+@settings(max_examples=max(1, TOTAL // len(SHARDS)))
+@given(data=st.data())
+def test_gradient_of_a_random_program(target, style, numerics, data):
+    source = data.draw(st.randoms(use_true_random=False))
+    layout = source.choice(("function", "function", "split", "script"))
+    sample = programs.sample(source, form="script" if layout == "script" and source.randrange(3) else None, points=1 if layout == "script" else 3 if target == "numpy" else 1, lists=target == "python")
+    if layout == "script" and sample.form != "script":
+        layout = "function"
+    SEEN["program"] += 1
+    check_program(sample, target=target, style=style, numerics=numerics, layout=layout)
