@@ -406,13 +406,13 @@ def _operand_names(primitive: Primitive) -> list[str]:
     """Return the operands as the rules of the table call them; x, y, z where no rule says."""
     import inspect
 
-    for rule in primitive.vjp:
+    for rule in [] if primitive.variadic else [primitive.vjp[i] for i in range(primitive.arity)]:
         if callable(rule):
             parameters = inspect.signature(rule).parameters.values()
             names = [p.name.strip("_") for p in parameters if p.kind is not p.KEYWORD_ONLY][2:]
             if all(names) and len(set(names)) == len(names):
                 return names
-    return ["x", "y", "z", "u", "v", "w"][: primitive.arity]
+    return ["x", "y", "z", "u", "v", "w"][: 2 if primitive.variadic else primitive.arity]
 
 
 def _join_expression(argv: list[str]) -> list[str]:

@@ -228,7 +228,7 @@ class _Body:
 
     def _condition(self, condition: Var, taken: bool) -> str:  # noqa: FBT001  a pair of a guard
         text = self.text(condition)
-        return text.within(Prec.AND if taken else Prec.NOT) if taken else f"not {text.within(Prec.NOT)}"
+        return text.within(Prec.AND) if taken else f"not {text.within(Prec.NOT)}"
 
     def place(self, eqn: Eqn, line: Line) -> None:
         """Append a statement."""
@@ -469,7 +469,7 @@ class Emitter:
         return {
             "layout": self.layout,
             "target": self.target.name,
-            "imports": import_lines(self.modules | ({"math"} if False else set())),
+            "imports": import_lines(self.modules),
             "params": params,
             "seeds": seeds,
             "outputs": self.output_names,

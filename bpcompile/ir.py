@@ -34,8 +34,8 @@ from bpcompile.primitive import REGISTRY, Primitive
 if TYPE_CHECKING:
     import sympy
 
-#: A size: a number, or the name of a dimension known at run time.
-Dim = int | str
+#: A size: a number, the name of a dimension known at run time, or a polynomial in such names (`dims`).
+Dim = Union[int, str, "sympy.Expr"]
 Shape = tuple[Dim, ...]
 Number = int | float
 #: What rules are called with: a variable, or the plain number of a literal.

@@ -77,7 +77,7 @@ def symbols_for(primitive: Primitive) -> list[sympy.Symbol]:
     return [sympy.Symbol(f"x{i}", real=True) for i in range(primitive.arity)]
 
 
-_LARGE_NAMES: Final = ("exp", "sinh", "cosh", "tanh", "sech", "csch", "coth", "gamma", "loggamma", "digamma", "beta", "erf", "erfc", "expm1")
+_LARGE_NAMES: Final = ("exp", "sinh", "cosh", "tanh", "sech", "csch", "coth", "gamma", "digamma", "beta", "erf", "erfc", "expm1")
 _MODERATE_NAMES: Final = (
     "log", "log1p", "sqrt", "cbrt", "sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos", "atan", "asec", "acsc", "acot", "asinh", "acosh", "atanh", "asech", "acsch",
     "acoth", "atan2", "hypot", "erfinv", "floor", "ceil",
@@ -91,6 +91,10 @@ def _high_namespace() -> dict[str, Any]:
     return {
         **large,
         **moderate,
+        # SymPy's loggamma is complex below 0, where the logarithm of |gamma| and its derivative are real.
+        "loggamma": exact.FUNCTIONS["lgamma"],
+        "max": exact.FUNCTIONS["maximum"],
+        "min": exact.FUNCTIONS["minimum"],
         "psi": psi,
         "polygamma": psi,
         "sign": exact.FUNCTIONS["sign"],
@@ -139,6 +143,45 @@ def _value_high(primitive: Primitive) -> Callable[..., Any]:
         return primitive.impl
     xs = symbols_for(primitive)
     return _guarded_high(compile_high(xs, primitive.sympy(*xs)))
+
+
+#: Operations through which nan goes by itself.
+_NAN_SAFE: Final = frozenset({"add", "sub", "mul", "div", "neg"})
+
+
+@lru_cache(maxsize=1024)
+def _strict(primitive: Primitive, *, high: bool) -> Callable[..., Any]:
+    """
+    Return the value function, with nan for nan.
+
+    Comparisons, steps and maxima would hide that an operand is outside its domain, where the emitted text raises.
+    """
+    function = _value_high(primitive) if high else primitive.impl
+    nan = mp.nan if high else math.nan
+    if primitive.name in _LOGIC:
+        return _LOGIC[primitive.name]
+    if primitive.name in _NAN_SAFE or (primitive.result == "float" and primitive.arity == 1 and not primitive.kinks):
+        return function
+
+    def call(*args: Any) -> Any:
+        for a in args:
+            if a != a:  # noqa: PLR0124  nan
+                return nan
+        return function(*args)
+
+    return call
+
+
+def _unknown(value: Any) -> bool:
+    return bool(value != value)  # noqa: PLR0124  nan
+
+
+#: Logic of three values: an unknown operand counts only where the other one doesn't decide.
+_LOGIC: Final[dict[str, Callable[..., Any]]] = {
+    "and": lambda a, b: False if (not _unknown(a) and not a) or (not _unknown(b) and not b) else math.nan if _unknown(a) or _unknown(b) else True,
+    "or": lambda a, b: True if (not _unknown(a) and a) or (not _unknown(b) and b) else math.nan if _unknown(a) or _unknown(b) else False,
+    "not": lambda a: math.nan if _unknown(a) else not a,
+}
 
 
 @lru_cache(maxsize=1024)
@@ -440,7 +483,7 @@ class Tape:
             raise Unsupported(msg)
         if eqn.prim.name == "select":
             return None
-        return _value_high(eqn.prim) if self.high else eqn.prim.impl
+        return _strict(eqn.prim, high=self.high)
 
     def _meaning(self, eqn: Eqn, args: tuple[int, ...], active: list[bool]) -> tuple[Callable[..., Any] | None, list[tuple[int, Callable[..., Any]]]]:
         function = self._value(eqn)
@@ -457,7 +500,8 @@ class Tape:
         for function, args, _, out in self._code:
             if function is None:
                 condition, a, b = args
-                values[out] = values[a] if _holds(values[condition]) else values[b]
+                test = values[condition]
+                values[out] = nan if test != test else values[a] if test else values[b]  # noqa: PLR0124  nan decides nothing
                 continue
             try:
                 value = function(*[values[a] for a in args])
@@ -520,8 +564,10 @@ class Tape:
         for function, args, partials, out in self._code:
             if function is None:
                 condition, a, b = args
-                side = a if _holds(values[condition]) else b
-                values[out], tangents[out] = values[side], tangents[side]
+                test = values[condition]
+                side = a if test else b
+                known = test == test  # noqa: PLR0124  nan decides nothing
+                values[out], tangents[out] = (values[side], tangents[side]) if known else (nan, nan)
                 continue
             operands = [values[a] for a in args]
             try:
@@ -535,7 +581,3 @@ class Tape:
             values[out] = nan if type(value) is complex else value
             tangents[out] = tangent
         return values, tangents
-
-
-def _holds(condition: Any) -> bool:
-    return bool(condition) and condition == condition  # noqa: PLR0124  nan holds for nothing

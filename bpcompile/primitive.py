@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal
 
 import sympy
@@ -34,6 +35,20 @@ class _Zero:
 ZERO: Final = _Zero()
 
 
+class EachOperand:
+    """
+    The rules of an operation on any number of operands: one function that is told which operand it differentiates.
+
+    `rule(i, ct, ans, *operands, **params)` returns the cotangent of operand i.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+
+    def __getitem__(self, operand: int) -> Rule:
+        return partial(self._rule, operand)
+
+
 @dataclass(frozen=True, slots=True)
 class Kink:
     """A point where the derivative jumps: where it is, which value is chosen there, and why."""
@@ -53,7 +68,7 @@ class Primitive:
         sympy: The SymPy counterpart, called with one expression an operand.
         impl: The value on floats; may raise what `math` raises outside the domain.
         forms: The printed form for each of `TARGETS`; for structural operations a function of the static parameters.
-        vjp: One rule an operand, or `ZERO`. Linear in `ct`.
+        vjp: One rule an operand, or `ZERO`; or `EachOperand`, for any number of them. Linear in `ct`.
         textbook: The local gradient of each operand as a lecture writes it, `(ans, *operands) -> local`; where absent the
             rule at `ct = 1` serves.
         result: What the operation yields.
@@ -74,7 +89,7 @@ class Primitive:
     sympy: Callable[..., Any]
     impl: Callable[..., Any]
     forms: Mapping[str, Form | Callable[..., Form]]
-    vjp: Sequence[Rule | _Zero]
+    vjp: Sequence[Rule | _Zero] | EachOperand
     samples: Sequence[tuple[float, ...]]
     textbook: Sequence[Rule] | None = None
     result: Literal["float", "bool", "int"] = "float"
@@ -97,6 +112,8 @@ class Primitive:
         if not self.samples:
             msg = f"{self.name}: an entry needs samples"
             raise ValueError(msg)
+        if isinstance(self.vjp, EachOperand):
+            return
         for sample in self.samples:
             if len(sample) != len(self.vjp):
                 msg = f"{self.name}: sample {sample} for {len(self.vjp)} operands"
@@ -115,8 +132,16 @@ class Primitive:
         return form if isinstance(form, Form) else form(**params)
 
     @property
+    def variadic(self) -> bool:
+        """Whether the operation takes any number of operands."""
+        return isinstance(self.vjp, EachOperand)
+
+    @property
     def arity(self) -> int:
-        """The number of operands."""
+        """The number of operands of an operation that has a fixed one."""
+        if isinstance(self.vjp, EachOperand):
+            msg = f"{self.name} takes any number of operands"
+            raise TypeError(msg)
         return len(self.vjp)
 
     def __call__(self, *operands: Any, **params: Any) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import cache
 
 from bpcompile.ir import Atom, Builder, Dim, Eqn, Guard, Lit, Operand, Output, Param, Program, Shape, Var, value_of
-from bpcompile.primitive import REGISTRY, ZERO, Primitive
+from bpcompile.primitive import REGISTRY, ZERO, EachOperand, Primitive
 
 
 def reverse(program: Program, *, upstream: bool = True, textbook: bool = False) -> Program:
@@ -103,7 +103,8 @@ class _Reverse:
             inner = self.guard.get(arg, ())
             if len(inner) > len(eqn.guard) and eqn.prim.name == "select" and inner[len(eqn.guard)] == (eqn.args[0], i == 1):
                 # A branch of its own: its adjoint is only ever read where the branch is taken.
-                self._contribute(arg, ct)
+                outer = self.local.get(eqn.out, 1)
+                self._contribute(arg, ct if _is_one(outer) else outer if _is_one(ct) else builder.emit(REGISTRY["chain"], (outer, ct)))
                 continue
             if self.textbook:
                 rules = eqn.prim.textbook
@@ -181,6 +182,8 @@ def read_again(program: Program, *, textbook: bool) -> set[Var]:
 def _reads(prim: Primitive, operand: int, textbook: bool) -> tuple[int, ...]:  # noqa: FBT001  a key of the cache
     """Return which operands the rule of one operand uses, -1 for the answer."""
     ans, ct = Var(), Var()
+    if isinstance(prim.vjp, EachOperand):
+        return ()
     operands = [Var() for _ in prim.vjp]
     rules = prim.textbook if textbook and prim.textbook else None
     with Builder() as builder:

@@ -64,8 +64,8 @@ def check(program: Program) -> None:
         prim = eqn.prim
         if out in defined:
             raise _ill(eqn, f"`{out!r}` is defined twice")
-        if len(eqn.args) != len(prim.vjp):
-            raise _ill(eqn, f"{len(eqn.args)} operands for {len(prim.vjp)}")
+        if not prim.variadic and len(eqn.args) != prim.arity:
+            raise _ill(eqn, f"{len(eqn.args)} operands for {prim.arity}")
         if shape is None or prim.shape is not None or out.shape:
             _check_shape(eqn)
         if out.dtype != prim.result and not _passes_condition(eqn):

@@ -461,7 +461,9 @@ class Module:
         def call(*args: Any) -> Any:
             if any(isinstance(a, Dual) for a in args):
                 return self.functions[name](*args)
-            return getattr(self.real, name)(*args)
+            # A NumPy scalar would be asked to add a dual number in place, and can't.
+            result = getattr(self.real, name)(*args)
+            return result if isinstance(result, bool | int) else float(result)
 
         return call
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 from bpcompile.diagnostics import Diagnostic, Source, Span
 from bpcompile.frontends import static_values
-from bpcompile.frontends.known_functions import BARE, BARE_CONSTANTS, MODULES, NAMESPACES, fold, is_known, module_member, suggest
+from bpcompile.frontends.known_functions import BARE, BARE_CONSTANTS, MODULES, NAMESPACES, is_known, module_member, suggest
 from bpcompile.frontends.source_text import Spans
 from bpcompile.frontends.values import (
     MAX_ELEMENTS,
@@ -29,6 +29,7 @@ from bpcompile.frontends.values import (
     Known,
     ListValue,
     Module,
+    OneShot,
     Partial,
     Poison,
     Poisoned,
@@ -43,6 +44,20 @@ from bpcompile.primitive import REGISTRY
 
 #: Statements and rounds of loops that reading may take.
 MAX_STEPS: Final = 1_000_000
+#: What the test of a `while` is made of where its names alone decide it.
+_PLAIN_TEST: Final = (
+    ast.Name,
+    ast.Constant,
+    ast.Compare,
+    ast.cmpop,
+    ast.BinOp,
+    ast.operator,
+    ast.UnaryOp,
+    ast.unaryop,
+    ast.BoolOp,
+    ast.boolop,
+    ast.expr_context,
+)
 #: Calls inside calls; a recursion without a known end stops here.
 MAX_CALLS: Final = 300
 MAX_ERRORS: Final = 100
@@ -234,12 +249,15 @@ class Evaluator:
             return self._assign(plain)
         return None
 
-    def store(self, name: str, value: Value, node: ast.expr) -> None:
+    def store(self, name: str, value: Value, node: ast.expr | ast.stmt) -> None:
         """Bind a name to a value and let the value carry the name."""
         if type(value) is Var:
             if value.name is None:
                 value.name = name
                 value.stage = True
+        elif type(value) is OneShot:
+            # It would be computed where it is used, with what its names mean there.
+            raise Refusal("E104", "a generator under a name is not supported", node=node, help_="make it a list: [...] or list(...)")
         elif type(value) not in _NUMBERS:
             self._name_elements(name, value)
         scope = self.scope
@@ -400,7 +418,9 @@ class Evaluator:
 
     def _function(self, node: ast.FunctionDef) -> str | None:
         if node.decorator_list:
-            raise Refusal("E104", "decorators are not supported", node=node.decorator_list[0], help_="remove it: a decorator may change what the function computes")
+            raise Refusal(
+                "E104", "decorators are not supported", node=node.decorator_list[0], help_="remove it: a decorator may change what the function computes"
+            )
         self._bind(node.name, self._make_function(node.name, node))
         return None
 
@@ -460,9 +480,18 @@ class Evaluator:
         if endless:
             raise Refusal("E107", "this loop never ends", node=node.test, help_="write `for _ in range(10)`", fatal=True)
         self.loops += 1
+        before: list[Value] | None = None
+        # A test with calls or elements may change without its names.
+        names = [inner.id for inner in ast.walk(node.test) if isinstance(inner, ast.Name)]
+        simple = all(isinstance(inner, _PLAIN_TEST) for inner in ast.walk(node.test))
         try:
             while self.static_condition(self.eval(node.test), node.test, "the number of rounds"):
                 self.charge(1, node.test)
+                now = [self.scope.env.get(name) for name in names]
+                stuck = simple and before is not None and all(map(_unchanged, before, now))
+                if stuck and not any(isinstance(inner, ast.Break | ast.Return) for inner in ast.walk(node)):
+                    raise Refusal("E107", "this loop never ends: what it tests does not change", node=node.test, fatal=True)
+                before = now
                 signal = self._block(node.body)
                 if signal == "break":
                     return None
@@ -497,7 +526,10 @@ class Evaluator:
             a, b = taken.values.get(name, before), other.values.get(name, before)
             if a is MISSING or b is MISSING:
                 line = node.lineno
-                self._bind(name, Partial(f"`{name}` has a value in one branch only of the `if` in line {line}", f"assign `{name}` before the `if`, or in both branches"))
+                self._bind(
+                    name,
+                    Partial(f"`{name}` has a value in one branch only of the `if` in line {line}", f"assign `{name}` before the `if`, or in both branches"),
+                )
                 continue
             value = self.merge(condition, a, b, node, f"`{name}`")
             if isinstance(value, Partial | Poison):
@@ -522,7 +554,10 @@ class Evaluator:
                 result = _Branch(signal, self._settle(scope.returned, node), {})
             elif scope.pending:
                 raise Refusal(
-                    "E118", "a branch on values returns in some cases and goes on in others", node=node.test, help_="return in every case, or assign to a variable"
+                    "E118",
+                    "a branch on values returns in some cases and goes on in others",
+                    node=node.test,
+                    help_="return in every case, or assign to a variable",
                 )
             else:
                 result = _Branch(None, None, {name: scope.env[name] for name in scope.log})
@@ -548,7 +583,7 @@ class Evaluator:
     def _place(self, node: ast.AST) -> Any:
         return node.test if isinstance(node, ast.If) else node
 
-    def merge(self, condition: Var, a: Value, b: Value, node: ast.AST, what: str) -> Value:  # noqa: PLR0911  one case a kind of value
+    def merge(self, condition: Var, a: Value, b: Value, node: ast.AST, what: str) -> Value:
         """Return the value that is `a` where the condition holds and `b` where not."""
         if a is b or (is_known(a) and is_known(b) and type(a) is type(b) and a == b):
             return a
@@ -568,11 +603,12 @@ class Evaluator:
                 kinds = f"a list of {len(a)} elements in one branch and of {len(b)} in the other"
             return Partial(f"{what} is {kinds} of the `if` in line {line}", "let both branches give the same kind of value")
         if _is_condition(a) and _is_condition(b):
-            return self._choose_condition(condition, a, b, node)
+            return self._choose_condition(condition, (a, b), node)
         place: Any = self._place(node)
         return self.emit("select", (condition, self.number(a, place), self.number(b, place)), place)
 
-    def _choose_condition(self, condition: Var, a: Var | bool, b: Var | bool, node: ast.AST) -> Var | bool:
+    def _choose_condition(self, condition: Var, cases: tuple[Var | bool, Var | bool], node: ast.AST) -> Var | bool:
+        a, b = cases
         place = self._place(node)
         when = self.logic("and", [condition, a], place)
         otherwise = self.logic("and", [self.logic("not", [condition], place), b], place)
@@ -603,14 +639,21 @@ class Evaluator:
     def _is_number_part(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             module = self.scope.env.get(node.value.id, MISSING)
-            name = module.name if isinstance(module, Module) else MODULES.get({"np": "numpy"}.get(node.value.id, node.value.id), "") if module is MISSING else ""
+            name = (
+                module.name if isinstance(module, Module) else MODULES.get({"np": "numpy"}.get(node.value.id, node.value.id), "") if module is MISSING else ""
+            )
             return name in {"math", "numpy"} and node.attr in {"pi", "e", "tau"}
         return self._is_data(node)
 
     def _is_conversion(self, function: ast.expr) -> bool:
         if isinstance(function, ast.Name):
             return function.id == "float" and "float" not in self.scope.env
-        return isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id in {"np", "numpy"} and function.attr in {"float64", "double", "array", "asarray"}
+        return (
+            isinstance(function, ast.Attribute)
+            and isinstance(function.value, ast.Name)
+            and function.value.id in {"np", "numpy"}
+            and function.attr in {"float64", "double", "array", "asarray"}
+        )
 
     def _assign_data(self, target: ast.expr, node: ast.expr, statement: ast.stmt) -> None:
         if isinstance(target, ast.Tuple | ast.List) and isinstance(node, ast.Tuple | ast.List) and len(target.elts) == len(node.elts):
@@ -743,6 +786,9 @@ class Evaluator:
 
     def _free_name(self, node: ast.Name) -> Value:
         name = node.id
+        implicit = {"np": "numpy", "numpy": "numpy", "math": "math"}.get(name)
+        if implicit is not None:  # lecture notes leave the import out
+            return Module(implicit)
         if self.role == "expression":
             if name in BARE_CONSTANTS and name not in self.at and name not in self.wrt and name not in self.shapes:
                 if name == "e":
@@ -754,9 +800,6 @@ class Evaluator:
         known = NAMESPACES["builtins"].get(name)
         if known is not None:
             return known
-        implicit = {"np": "numpy", "numpy": "numpy", "math": "math"}.get(name)
-        if implicit is not None:
-            return Module(implicit)
         if name in self._unknown:
             raise Poisoned
         self._unknown.add(name)
@@ -768,7 +811,12 @@ class Evaluator:
         for module, imported in (("math", "math"), ("numpy", "numpy"), ("scipy.special", "scipy.special")):
             if name in NAMESPACES[module]:
                 return f"`from {imported} import {name}`"
-        spelled = {"sigmoid": "`from scipy.special import expit`, or 1 / (1 + math.exp(-x))", "relu": "`max(x, 0)`", "softplus": "`math.log1p(math.exp(x))`", "xrange": "`range`"}
+        spelled = {
+            "sigmoid": "`from scipy.special import expit`, or 1 / (1 + math.exp(-x))",
+            "relu": "`max(x, 0)`",
+            "softplus": "`math.log1p(math.exp(x))`",
+            "xrange": "`range`",
+        }
         if name in spelled:
             return f"write {spelled[name]}"
         visible: dict[str, None] = {}
@@ -844,7 +892,7 @@ class Evaluator:
         """Return `list + list` or `list * count`, MISSING for anything else."""
         if isinstance(op, ast.Add) and isinstance(a, list | tuple) and isinstance(b, list | tuple) and type(a) is type(b):
             self.charge(len(a) + len(b), node)
-            return tuple([*a, *b]) if isinstance(a, tuple) else ListValue([*a, *b], self.path)
+            return (*a, *b) if isinstance(a, tuple) else ListValue([*a, *b], self.path)
         if isinstance(op, ast.Mult) and isinstance(a, list | tuple) and not isinstance(b, list | tuple):
             count = self.static_int(b, node, "the length of the list")
             self.charge(max(0, len(a) * count), node)
@@ -856,7 +904,12 @@ class Evaluator:
         if isinstance(op, ast.BitXor):
             raise Refusal("E104", "`^` is exclusive or in Python, not a power", node=node, help_="write `**` for a power")
         if isinstance(op, ast.MatMult):
-            raise Refusal("E111", "`@` multiplies matrices, and arrays with axes are not supported yet", node=node, help_="lists of scalars: sum(a * b for a, b in zip(u, v))")
+            raise Refusal(
+                "E111",
+                "`@` multiplies matrices, and arrays with axes are not supported yet",
+                node=node,
+                help_="lists of scalars: sum(a * b for a, b in zip(u, v))",
+            )
         if isinstance(op, ast.FloorDiv):
             quotient = self.emit("div", (self.number(a, node), self.number(b, node)), node)
             return self.emit("floor", (quotient,), node)
@@ -874,7 +927,7 @@ class Evaluator:
         kind = type(value)
         if kind is Var:
             # A condition counts as 1 or 0, and carries no derivative.
-            return self.emit("select", (value, 1, 0), node) if value.dtype == "bool" else value  # type: ignore[no-any-return]  # kind is Var
+            return self.emit("select", (value, 1, 0), node) if value.dtype == "bool" else value
         if kind is float or kind is int:
             if kind is int:
                 if not -(1 << 1000) < value < (1 << 1000):
@@ -968,6 +1021,7 @@ class Evaluator:
 
     def _bool_op(self, node: ast.BoolOp) -> Value:
         conjunction = isinstance(node.op, ast.And)
+        outer = self.builder.guard
         total = self.eval(node.values[0])
         with self.guards():
             for i, part in enumerate(node.values[1:]):
@@ -981,7 +1035,9 @@ class Evaluator:
                 value = self.eval(part)
                 # `x > 0 and n` gives n itself in Python; as a condition, which is what it is used as, it is the same.
                 second = self._pure_condition(value, part) if isinstance(value, Var | Input) else self.condition(value, part)
+                self.builder.guard, inner = outer, self.builder.guard  # the choice itself is always made
                 total = self.logic("and" if conjunction else "or", [first, second], node)
+                self.builder.guard = inner
         return total
 
     def _pure_condition(self, value: Value, node: ast.expr) -> Var:
@@ -992,6 +1048,7 @@ class Evaluator:
         raise Refusal("E104", "`and` and `or` between numbers are not supported", node=node, help_="compare: `x != 0`")
 
     def _compare(self, node: ast.Compare) -> Value:
+        outer = self.builder.guard
         left = self.eval(node.left)
         total: Var | bool = True
         with self.guards():
@@ -1001,11 +1058,12 @@ class Evaluator:
                 link = self.comparison(op, left, right, place)
                 if isinstance(link, Var) and link.shape and len(node.ops) > 1:
                     raise Refusal("E111", "a chain of comparisons does not work on arrays", node=node, help_="write (a < x) & (x < b)")
+                self.builder.guard = outer
                 total = self.logic("and", [total, link], node)
                 if total is False:
                     return False
                 if isinstance(total, Var) and i + 1 < len(node.ops):
-                    self.builder.guard = (*self.builder.guard, (total, True))
+                    self.builder.guard = (*outer, (total, True))
                 left = right
         return total
 
@@ -1116,7 +1174,7 @@ class Evaluator:
             return self._subscript_value(container, node)
         if isinstance(container, Input):
             return self._element(container, node)
-        if not isinstance(container, list | tuple | range):
+        if not isinstance(container, list | tuple | range) or isinstance(container, OneShot):
             raise Refusal("E116", f"{describe(container)} has no elements", node=node)
         if isinstance(node.slice, ast.Slice):
             bounds = self._slice(node.slice)
@@ -1136,7 +1194,12 @@ class Evaluator:
     def _subscript_value(self, container: Var | Input, node: ast.Subscript) -> Value:
         """Refuse a subscript of a number or an array; an input known as a number may turn out to be a list."""
         if container.shape:
-            if isinstance(container, Input) and container.state == "open" and all(isinstance(size, int) for size in container.shape) and not isinstance(node.slice, ast.Tuple):
+            if (
+                isinstance(container, Input)
+                and container.state == "open"
+                and all(isinstance(size, int) for size in container.shape)
+                and not isinstance(node.slice, ast.Tuple)
+            ):
                 sizes, container.shape = container.shape, ()
                 container.make_list(int(sizes[0]))
                 for item in container.items:
@@ -1174,7 +1237,12 @@ class Evaluator:
 
     def _unknown_length(self, container: Input, node: ast.AST) -> Refusal:
         name = container.path
-        return Refusal("E106", f"the length of `{name}` is not known", node=node, help_=f"`--shape {container.root}=3` says it, or a default value `{container.root}=(0.0, 0.0, 0.0)`")
+        return Refusal(
+            "E106",
+            f"the length of `{name}` is not known",
+            node=node,
+            help_=f"`--shape {container.root}=3` says it, or a default value `{container.root}=(0.0, 0.0, 0.0)`",
+        )
 
     def _slice(self, node: ast.Slice) -> slice:
         bounds = [None if part is None else self.static_int(self.eval(part), part, "a bound of a slice") for part in (node.lower, node.upper, node.step)]
@@ -1184,7 +1252,12 @@ class Evaluator:
 
     def _index(self, node: ast.expr, length: int, whole: ast.AST) -> int:
         if isinstance(node, ast.Tuple):
-            raise Refusal("E111", "an index with several axes is for arrays, and arrays with axes are not supported yet", node=whole, help_="for nested lists write w[0][1]")
+            raise Refusal(
+                "E111",
+                "an index with several axes is for arrays, and arrays with axes are not supported yet",
+                node=whole,
+                help_="for nested lists write w[0][1]",
+            )
         index = self.static_int(self.eval(node), node, "an index")
         if not -length <= index < length:
             raise Refusal("E108", f"index {index} of a list of length {length}", node=whole)
@@ -1233,7 +1306,11 @@ class Evaluator:
     def _not_known(self, what: str, roots: list[Input], node: Any) -> Refusal:
         names = list(dict.fromkeys(root.root for root in roots))
         without = [root.path for root in roots if root.example is None]
-        helps = f"`--at {without[0]}=3` or a default value makes it a known number" if without and all(not root.shape for root in roots) else "only integers that are known before the program runs can decide this"
+        helps = (
+            f"`--at {without[0]}=3` or a default value makes it a known number"
+            if without and all(not root.shape for root in roots)
+            else "only integers that are known before the program runs can decide this"
+        )
         message = f"{what} depends on the value of {' and '.join(f'`{name}`' for name in names[:3])}" if names else f"{what} is not known while reading"
         return Refusal("E106", message, node=node, help_=helps)
 
@@ -1269,6 +1346,8 @@ class Evaluator:
         Raises:
             Refusal: E116, it has none; E106, its length is not known.
         """
+        if isinstance(value, OneShot):
+            return value.take()
         if isinstance(value, ListValue | tuple | range):
             return value
         if isinstance(value, Poison):
@@ -1372,7 +1451,13 @@ class Evaluator:
             return self._name(node)
         except Refusal as refusal:
             if refusal.code == "E103" and refusal.message.endswith("is not defined"):
-                raise Refusal("E102", f"`{node.id}` is not a function that the compiler knows", label="not in the table of primitives", help_=refusal.help or "`bpcompile ops` lists the primitives", node=node) from refusal
+                raise Refusal(
+                    "E102",
+                    f"`{node.id}` is not a function that the compiler knows",
+                    label="not in the table of primitives",
+                    help_=refusal.help or "`bpcompile ops` lists the primitives",
+                    node=node,
+                ) from refusal
             raise
 
     def _bare_function(self, node: ast.Name) -> Value:
@@ -1407,7 +1492,13 @@ class Evaluator:
         definition = function.node
         values = self._bind_arguments(function, node, args, keywords)
         if self._calls >= MAX_CALLS:
-            raise Refusal("E107", f"calls of `{function.name}` go more than {MAX_CALLS} deep", node=node, help_="a recursion must end for numbers that are known while reading; use a loop", fatal=True)
+            raise Refusal(
+                "E107",
+                f"calls of `{function.name}` go more than {MAX_CALLS} deep",
+                node=node,
+                help_="a recursion must end for numbers that are known while reading; use a loop",
+                fatal=True,
+            )
         self.charge(1, node)
         outer, guard, loops = self.scope, self.builder.guard, self.loops
         self.scope = scope = Scope(function.scope, "function", function.names)
@@ -1469,7 +1560,7 @@ class Evaluator:
     def _comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> Value:
         items: list[Value] = []
         self._generate(node.generators, 0, lambda: items.append(self.eval(node.elt)))
-        return ListValue(items, self.path)
+        return OneShot(items, self.path) if isinstance(node, ast.GeneratorExp) else ListValue(items, self.path)
 
     def _dict_comprehension(self, node: ast.DictComp) -> Value:
         result: dict[Any, Value] = {}
@@ -1654,6 +1745,10 @@ def _resolved(item: Input) -> Var | Input:
     return item if item.var is None else item.var
 
 
+def _unchanged(before: Value, now: Value) -> bool:
+    return before is now or (is_known(before) and is_known(now) and bool(before == now))
+
+
 def snapshot(value: Value) -> Value:
     """Return a copy of a structure, so that later changes of its lists do not reach it."""
     if isinstance(value, ListValue):
@@ -1780,7 +1875,9 @@ _SIGNS: Final[dict[type[ast.operator], str]] = {
 _ARITHMETIC: Final[dict[type[ast.operator], str]] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
 _COMPARISONS: Final[dict[type[ast.cmpop], str]] = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne"}
 _COMPARISON_SIGNS: Final[dict[type[ast.cmpop], str]] = {ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"}
-_ARRAY_ATTRIBUTES: Final = frozenset("T shape size ndim dtype sum mean max min dot reshape copy transpose ravel flatten prod std var astype item tolist".split())
+_ARRAY_ATTRIBUTES: Final = frozenset(
+    "T shape size ndim dtype sum mean max min dot reshape copy transpose ravel flatten prod std var astype item tolist".split()
+)
 
 _UNSUPPORTED_STATEMENTS: Final = {
     "ClassDef": ("a class", "write functions of numbers and lists"),

@@ -16,6 +16,8 @@ Nodes that the compiler has no meaning for become `Opaque` leaves that remember 
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final, Self
@@ -66,6 +68,8 @@ _TRANSPARENT: Final = frozenset({sympy.re, sympy.conjugate, sympy.UnevaluatedExp
 
 #: Floats beyond this binary exponent are not representable; the bound keeps conversions short.
 _EXPONENT_LIMIT: Final = 5000
+_LARGEST: Final = Fraction(sys.float_info.max)
+_SMALLEST: Final = Fraction(math.ulp(0.0))
 
 
 class Opaque(sympy.AtomicExpr):  # type: ignore[misc]  # SymPy's classes are untyped
@@ -159,7 +163,7 @@ class Table:
         return self._enter((head, args), head, args, None)
 
     def value(self, number: int) -> tuple[Fraction, bool] | None:
-        """Return the exact value of a numeric leaf and whether it is a float; None for any other node."""
+        """Return the exact value of a numeric leaf and whether it is a float; None for any other node and where no float is near."""
         atom = self.atoms[number]
         if isinstance(atom, sympy.Rational):
             return Fraction(int(atom.p), int(atom.q)), False
@@ -168,7 +172,7 @@ class Table:
             if abs(exponent) > _EXPONENT_LIMIT or not mantissa:
                 return None
             size = Fraction(int(mantissa)) * Fraction(2) ** exponent
-            return (-size if sign else size), True
+            return ((-size if sign else size), True) if _SMALLEST <= size <= _LARGEST else None
         return None
 
     def is_one_of(self, number: int, *heads: type[sympy.Basic]) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from bpcompile.frontends.static_values import guarded
-from bpcompile.frontends.values import Function, Input, Known, ListValue, Module, Refusal, Value, describe
+from bpcompile.frontends.values import Function, Input, Known, ListValue, Module, OneShot, Refusal, Value, describe
 from bpcompile.ir import Var
 from bpcompile.primitive import REGISTRY
 
@@ -111,7 +111,11 @@ def _elementwise(primitive: str, arity: int = 1, *, arrays: bool, computed: Call
                 if type(value) not in _NUMBERS:
                     if not arrays:
                         _no_arrays(ev, name, args, node)
-                    return ev.emit(primitive, [ev.number(v, n) for v, n in zip(args, node.args, strict=False)] if len(node.args) == len(args) else [ev.number(v, node) for v in args], node)
+                    return ev.emit(
+                        primitive,
+                        [ev.number(v, n) for v, n in zip(args, node.args, strict=False)] if len(node.args) == len(args) else [ev.number(v, node) for v in args],
+                        node,
+                    )
             return guarded(computed or REGISTRY[primitive].impl, *args)
 
         return apply
@@ -191,7 +195,7 @@ def _clip(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, 
         if key not in names:
             raise Refusal("E109", f"`np.clip` takes no argument `{key}` here", node=node)
         full[names[key]] = value
-    if len(full) != 3 or not args:  # noqa: PLR2004  x, low, high
+    if len(full) != 3 or not args:
         raise Refusal("E109", "`np.clip` takes a value, a lower and an upper bound", node=node)
     x, low, high = full
     if low is not None and high is not None:
@@ -252,7 +256,7 @@ def _sum(name: str) -> Apply:
     def apply(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
         keywords = dict(keywords)
         start = keywords.pop("start", None) if name == "sum" else None
-        if len(args) == 2 and name == "sum":  # noqa: PLR2004  the list and the start
+        if len(args) == 2 and name == "sum":
             start = args.pop()
         check_arguments(node, name, args, keywords, 1)
         items = list(ev.sequence(args[0], node))
@@ -338,7 +342,7 @@ def _round(name: str) -> Apply:
         check_arguments(node, name, args, keywords, 1, 2)
         if all(is_known(value) or value is None for value in args):
             return guarded(round, *args)
-        if len(args) == 2 and args[1] is not None and ev.static_int(args[1], node, "the number of digits") != 0:  # noqa: PLR2004  value, digits
+        if len(args) == 2 and args[1] is not None and ev.static_int(args[1], node, "the number of digits") != 0:
             raise Refusal("E109", f"`{name}` to digits has no rule", node=node, help_="scale, round and scale back: round(x * 100) / 100")
         if name == "round":
             _no_arrays(ev, name, args, node)
@@ -384,13 +388,15 @@ def _divmod(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str
 
 def _len(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
     check_arguments(node, "len", args, keywords, 1)
+    if isinstance(args[0], OneShot):
+        raise Refusal("E116", "a generator has no length", node=node, help_="make it a list: [...]")
     return len(args[0]) if isinstance(args[0], dict) else len(ev.sequence(args[0], node))
 
 
 def _range(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
     check_arguments(node, "range", args, keywords, 1, 3)
     bounds = [ev.static_int(value, node, "a bound of `range`") for value in args]
-    if len(bounds) == 3 and bounds[2] == 0:  # noqa: PLR2004  start, stop, step
+    if len(bounds) == 3 and bounds[2] == 0:
         raise Refusal("E109", "the step of `range` is zero", node=node)
     return range(*bounds)
 
@@ -420,19 +426,19 @@ def _zip(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, V
     if strict is True and len({len(s) for s in sequences}) > 1:
         raise Refusal("E108", "`zip(strict=True)` of lists with different lengths", node=node)
     ev.charge(min(map(len, sequences), default=0), node)
-    return ListValue(zip(*sequences, strict=False), ev.path)
+    return OneShot(zip(*sequences, strict=False), ev.path)
 
 
 def _enumerate(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
     keywords = dict(keywords)
     start = ev.static_int(keywords.pop("start", args[1] if len(args) > 1 else 0), node, "the start of `enumerate`")
     check_arguments(node, "enumerate", args, keywords, 1, 2)
-    return ListValue(enumerate(ev.items(args[0], node), start), ev.path)
+    return OneShot(enumerate(ev.items(args[0], node), start), ev.path)
 
 
 def _reversed(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
     check_arguments(node, "reversed", args, keywords, 1)
-    return ListValue(reversed(ev.items(args[0], node)), ev.path)
+    return OneShot(reversed(ev.items(args[0], node)), ev.path)
 
 
 def _sorted(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
@@ -444,7 +450,7 @@ def _sorted(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str
 
 
 def _map(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
-    if len(args) < 2 or keywords:  # noqa: PLR2004  the function and one list
+    if len(args) < 2 or keywords:
         raise Refusal("E109", "`map` takes a function and lists", node=node)
     if not isinstance(args[0], Function | Known):
         raise Refusal("E116", f"`map` of {describe(args[0])}", node=node)
@@ -452,7 +458,7 @@ def _map(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, V
     ev.charge(min(map(len, sequences)), node)
     # The call node is the span of the results; a function of the user's has spans of its own.
     call = ast.copy_location(ast.Call(func=node.func, args=[], keywords=[]), node)
-    return ListValue([ev.call(args[0], call, list(row), {}) for row in zip(*sequences, strict=False)], ev.path)
+    return OneShot([ev.call(args[0], call, list(row), {}) for row in zip(*sequences, strict=False)], ev.path)
 
 
 def _quantified(primitive: str) -> Callable[[str], Apply]:
@@ -494,7 +500,12 @@ def _array(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str,
 
 def _no_axes(name: str) -> Apply:
     def apply(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
-        raise Refusal("E111", f"`{name}` works along axes, and arrays with axes are not supported yet", node=node.func, help_="element-wise functions are; lists of scalars take sum(...)")
+        raise Refusal(
+            "E111",
+            f"`{name}` works along axes, and arrays with axes are not supported yet",
+            node=node.func,
+            help_="element-wise functions are; lists of scalars take sum(...)",
+        )
 
     return apply
 

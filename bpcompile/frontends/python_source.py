@@ -36,7 +36,28 @@ __all__ = ["imports_sympy", "read_bytes", "read_code", "read_expression"]
 _MAX_READINGS: Final = 1000
 
 #: Words that a quoted annotation may hold without being the name of a dimension.
-_TYPE_WORDS: Final = frozenset({"float", "int", "bool", "str", "list", "tuple", "None", "Any", "object", "Float", "Array", "List", "Tuple", "NDArray", "ArrayLike", "Sequence", "Number", "Real"})
+_TYPE_WORDS: Final = frozenset(
+    {
+        "float",
+        "int",
+        "bool",
+        "str",
+        "list",
+        "tuple",
+        "None",
+        "Any",
+        "object",
+        "Float",
+        "Array",
+        "List",
+        "Tuple",
+        "NDArray",
+        "ArrayLike",
+        "Sequence",
+        "Number",
+        "Real",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +73,7 @@ class _Request:
 def read_code(
     source: Source,
     *,
-    shapes: Mapping[str, Shape] | None = None,
+    shapes: Mapping[str, Shape | int] | None = None,
     wrt: Sequence[str] | None = None,
     of: Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
@@ -80,7 +101,7 @@ def read_code(
 def read_expression(
     source: Source,
     *,
-    shapes: Mapping[str, Shape] | None = None,
+    shapes: Mapping[str, Shape | int] | None = None,
     wrt: Sequence[str] | None = None,
     of: Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
@@ -112,7 +133,7 @@ def read_expression(
     return _deep(stripped, lambda tree: _read_script(stripped, tree, request, "expression"))
 
 
-def _request(shapes: Mapping[str, Shape] | None, wrt: Sequence[str] | None, of: Sequence[str] | None, at: Mapping[str, Any] | None) -> _Request:
+def _request(shapes: Mapping[str, Shape | int] | None, wrt: Sequence[str] | None, of: Sequence[str] | None, at: Mapping[str, Any] | None) -> _Request:
     return _Request(
         {identifier(name): tuple(shape) if isinstance(shape, Iterable) else (shape,) for name, shape in (shapes or {}).items()},
         None if wrt is None else tuple(map(identifier, wrt)),
@@ -158,7 +179,7 @@ def _read_code(source: Source, tree: ast.Module, request: _Request) -> Program:
     if named:
         return _read_function(source, tree, request, named[0])
     if not functions or _computes(tree.body):
-        program = _read_script(source, tree, request, "script", may_be_empty=bool(functions))
+        program: Program | None = _read_script(source, tree, request, "script", may_be_empty=bool(functions))
         if program is not None:
             return program
     return _read_function(source, tree, request, _main_function(functions))
@@ -184,7 +205,9 @@ def _computes(body: list[ast.stmt]) -> bool:
             continue
         if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For | ast.While):
             return True
-        if isinstance(statement, ast.If) and not (isinstance(statement.test, ast.Compare) and isinstance(statement.test.left, ast.Name) and statement.test.left.id == "__name__"):
+        if isinstance(statement, ast.If) and not (
+            isinstance(statement.test, ast.Compare) and isinstance(statement.test.left, ast.Name) and statement.test.left.id == "__name__"
+        ):
             return True
         if statement is body[-1] and isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Constant):
             called = statement.value.func if isinstance(statement.value, ast.Call) else None
@@ -224,12 +247,14 @@ def _read_script(source: Source, tree: ast.Module, request: _Request, role: str,
 
 
 def _read_script_once(source: Source, tree: ast.Module, request: _Request, role: str, fixed: frozenset[str], *, may_be_empty: bool) -> Program | None:
+    if not tree.body:
+        raise error("E114", "there is no expression", help="write one, such as x * y")
     evaluator = Evaluator(source, role, fixed=fixed, wrt=frozenset(request.wrt or ()), shapes=request.shapes, at=request.at)
     _run(evaluator, lambda: evaluator.run(tree.body))
     if not evaluator.diagnostics and may_be_empty and not request.of and evaluator.last is None:
         return None
     _raise_errors(evaluator)
-    outputs = _script_outputs(source, evaluator, tree, request)
+    outputs = _script_outputs(evaluator, tree, request)
     params = _script_params(evaluator, tree, request, role)
     return _finish(source, evaluator, params, outputs, "f", request, fixed)
 
@@ -253,8 +278,8 @@ def _in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     return sorted(diagnostics, key=lambda d: (d.span.line, d.span.column) if d.span else (0, 0))
 
 
-def _script_outputs(source: Source, evaluator: Evaluator, tree: ast.Module, request: _Request) -> list[Output]:
-    end = evaluator.spans.of(_last_statement(tree))
+def _script_outputs(evaluator: Evaluator, tree: ast.Module, request: _Request) -> list[Output]:
+    end = evaluator.spans.of(tree.body[-1])
     if request.of is None:
         if evaluator.last is None:
             raise error(
@@ -272,12 +297,7 @@ def _script_outputs(source: Source, evaluator: Evaluator, tree: ast.Module, requ
             close = suggest(name, known)
             raise error("E115", f"there is no value `{name}` to differentiate", help=f"did you mean `{close}`?" if close else _choices(known))
         chosen[name] = (evaluator.module.env[name], end)
-    del source
     return _named_outputs(evaluator, chosen, end)
-
-
-def _last_statement(tree: ast.Module) -> Any:
-    return tree.body[-1] if tree.body else ast.Module(body=[], type_ignores=[])
 
 
 def _choices(names: Sequence[str]) -> str:
@@ -461,7 +481,12 @@ def _annotated_shape(annotation: ast.expr | None, evaluator: Evaluator) -> Shape
         return None
     for word in words:
         if not re.fullmatch(r"[^\W\d]\w*|\d+", word) and annotation is not None:
-            raise error("E104", f"the size `{word}` in this annotation is not supported", evaluator.spans.of(annotation), help="sizes are names or numbers, such as \"N 3\"")
+            raise error(
+                "E104",
+                f"the size `{word}` in this annotation is not supported",
+                evaluator.spans.of(annotation),
+                help='sizes are names or numbers, such as "N 3"',
+            )
     return tuple(int(word) if word.isdigit() else word for word in words)
 
 
@@ -498,9 +523,7 @@ def _function_outputs(evaluator: Evaluator, function: Function, result: Value, s
     return _named_outputs(evaluator, chosen, span)
 
 
-def _output_name(
-    evaluator: Evaluator, function: Function, returned: tuple[ast.expr | None, Value], scope: Scope, taken: Iterable[str], *, single: bool
-) -> str:
+def _output_name(evaluator: Evaluator, function: Function, returned: tuple[ast.expr | None, Value], scope: Scope, taken: Iterable[str], *, single: bool) -> str:
     """Return the name of a returned value: the variable returned, or `f`, or the function's name."""
     used = set(taken)
     node, value = returned

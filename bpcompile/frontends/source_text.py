@@ -154,7 +154,13 @@ def too_deep(source: Source) -> CompileError:
     """Build the error for a text nested deeper than it can be walked."""
     longest = max(range(len(source.lines)), key=lambda i: len(source.lines[i]))
     span = Span(source, longest + 1, 1, longest + 1, 2)
-    return error("E117", "expression nested too deeply", span, label="on this line, as far as can be said", help="give parts of it names of their own, one assignment each")
+    return error(
+        "E117",
+        "expression nested too deeply",
+        span,
+        label="on this line, as far as can be said",
+        help="give parts of it names of their own, one assignment each",
+    )
 
 
 def with_deep_stack(function: Callable[[], _Result]) -> _Result:

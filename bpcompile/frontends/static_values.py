@@ -34,10 +34,10 @@ def _product(a: Static, b: Static) -> Static:
     return a * b
 
 
-def _left_shift(a: Static, b: Static) -> Any:
+def _left_shift(a: Any, b: Any) -> Any:
     if isinstance(a, int) and isinstance(b, int) and b + a.bit_length() > MAX_BITS:
         raise _too_large("shift")
-    return operator.lshift(a, b)  # type: ignore[arg-type]  # floats raise TypeError, which the caller turns into a diagnostic
+    return operator.lshift(a, b)  # floats raise TypeError, which the caller turns into a diagnostic
 
 
 _OPERATIONS: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {

@@ -93,6 +93,18 @@ class ListValue(list[Value]):
         self.named = False
 
 
+class OneShot(ListValue):
+    """What a generator expression, `zip`, `map` and the like give: it can be gone through once, and then is empty."""
+
+    __slots__ = ()
+
+    def take(self) -> list[Value]:
+        """Return the elements and leave none."""
+        items = list(self)
+        self.clear()
+        return items
+
+
 class Input:
     """
     An input, or an element of one, until its use decides what it is: a value, a list, or a number known now.
@@ -160,8 +172,18 @@ class Input:
     def tree(self) -> Tree:
         """Return its variable, or those of its elements."""
         if self.state == "list":
+            self._even_out()
             return tuple(item.tree() for item in self.items)
         return self.scalar()
+
+    def _even_out(self) -> None:
+        """Give rows of which the length is known only from the indices used the same length: `W[1][2]` makes a matrix."""
+        lengths = [len(item.items) for item in self.items if item.state == "list" and item.grows]
+        if self.grows and lengths:
+            for item in self.items:
+                if item.state == "open" or item.grows:
+                    item.make_list(None)
+                    item.grow(max(lengths))
 
     def states(self) -> set[str]:
         """Return the states of all its scalar elements; only to be asked for membership."""
@@ -222,7 +244,7 @@ class Known:
 MISSING: Final = object()
 
 
-def describe(value: Value) -> str:  # noqa: PLR0911  one line a kind
+def describe(value: Value) -> str:
     """Say what kind of thing a value is."""
     if isinstance(value, Var | Input):
         shape = value.shape
@@ -237,4 +259,4 @@ def describe(value: Value) -> str:  # noqa: PLR0911  one line a kind
         return "a string"
     if isinstance(value, complex):
         return "a complex number"
-    return {ListValue: "a list", tuple: "a tuple", dict: "a dictionary", range: "a range", bool: "a bool"}.get(type(value), "a number")
+    return {ListValue: "a list", OneShot: "a generator", tuple: "a tuple", dict: "a dictionary", range: "a range", bool: "a bool"}.get(type(value), "a number")

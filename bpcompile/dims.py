@@ -1,0 +1,97 @@
+"""
+Sizes of axes: numbers, names, and the arithmetic of names.
+
+A dimension is an `int`, a `str` (a name whose value is known at run time), or a polynomial in names (`N*D`, `H - k + 1`) in
+SymPy's canonical form, so that two sizes are equal if and only if they compare equal.
+
+>>> multiply("N", 2), add("N", "N"), subtract(add("H", 1), 1)
+(2*N, 2*N, 'H')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import sympy
+
+if TYPE_CHECKING:
+    from bpcompile.ir import Dim
+
+
+class _FloorDiv(sympy.Function):  # type: ignore[misc]  # SymPy has no annotations
+    """a // b, which SymPy must not simplify."""
+
+    nargs = 2
+    is_integer = True
+
+    def _sympystr(self, printer: Any) -> str:
+        top, bottom = (printer.parenthesize(a, sympy.printing.precedence.PRECEDENCE["Mul"]) for a in self.args)
+        return f"({top} // {bottom})"
+
+
+def _expr(dim: Dim) -> sympy.Expr:
+    return sympy.Symbol(dim, integer=True, positive=True) if isinstance(dim, str) else sympy.sympify(dim)
+
+
+def _dim(expr: sympy.Expr) -> Dim:
+    expr = sympy.expand(expr)
+    if expr.is_Integer:
+        return int(expr)
+    return str(expr.name) if expr.is_Symbol else expr
+
+
+def add(a: Dim, b: Dim) -> Dim:
+    """Return a + b."""
+    return a + b if isinstance(a, int) and isinstance(b, int) else _dim(_expr(a) + _expr(b))
+
+
+def subtract(a: Dim, b: Dim) -> Dim:
+    """Return a - b."""
+    return a - b if isinstance(a, int) and isinstance(b, int) else _dim(_expr(a) - _expr(b))
+
+
+def multiply(a: Dim, b: Dim) -> Dim:
+    """Return a * b."""
+    return a * b if isinstance(a, int) and isinstance(b, int) else _dim(_expr(a) * _expr(b))
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """Return the product of sizes; 1 for none."""
+    result: Dim = 1
+    for dim in dims:
+        result = multiply(result, dim)
+    return result
+
+
+def divide(a: Dim, b: Dim) -> Dim:
+    """Return a // b; exact where b divides the polynomial a."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    quotient, rest = sympy.fraction(sympy.together(sympy.cancel(_expr(a) / _expr(b))))
+    if rest == 1:
+        return _dim(quotient)
+    return _FloorDiv(_expr(a), _expr(b))
+
+
+def names(dim: Dim) -> tuple[str, ...]:
+    """Return the names in a size, sorted."""
+    if isinstance(dim, str):
+        return (dim,)
+    return () if isinstance(dim, int) else tuple(sorted(s.name for s in dim.free_symbols))
+
+
+def substitute(dim: Dim, sizes: dict[str, int]) -> Dim:
+    """Return the size with numbers in place of names."""
+    if isinstance(dim, int):
+        return dim
+    if isinstance(dim, str):
+        return sizes.get(dim, dim)
+    value = dim.subs({s: sizes[s.name] for s in dim.free_symbols if s.name in sizes})
+    value = value.replace(_FloorDiv, lambda a, b: a // b if a.is_Integer and b.is_Integer else _FloorDiv(a, b))
+    return _dim(value)
+
+
+def show(dim: Dim) -> str:
+    """Return the size as Python source."""
+    return str(dim)
