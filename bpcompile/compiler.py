@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import bpcompile.ops  # noqa: F401  fills the table of primitives
 from bpcompile.diagnostics import CompileError, Diagnostic, Source, error
 from bpcompile.emit import Emitted, Emitter
+from bpcompile.hazards import find_hazards
 from bpcompile.ir import Param, Program, Shape, Tree, Var
 from bpcompile.passes.aliases import forward_aliases
 from bpcompile.passes.cse import share
@@ -266,6 +267,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     progress("reverse pass")
     primal = verified(program)
     compact = options.style == "code"
+    hazards = find_hazards(primal, literal=options.literal)
     recognised = recognise(eliminate_dead(primal), stable=not options.literal)
     if compact:
         recognised = verified(fold(recognised))
@@ -293,7 +295,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     progress("writing")
     emitter = Emitter(joint, forward, written=written, target=options.target, layout=options.layout, style=options.style)
     context = emitter.context()
-    notes = [*program.notes, *_rename_notes(emitter.names.changed)]
+    notes = [*program.notes, *hazards, *_rename_notes(emitter.names.changed)]
     header = _header(program, emitter, context)
     emitted = emitter.emitted(_render(options, context, header))
     certificate = None

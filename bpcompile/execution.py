@@ -207,7 +207,8 @@ class Execution:
             raise NotRunnable(msg)
         gradients: list[Any] = []
         for (param, name), value in zip(expected, raw, strict=True):
-            gradients += _leaf_values(param, name, value)
+            gradients += [_as_number(v, f"gradient `{name}`") for v in _leaf_values(param, name, value)]
+        values, plain = ([_as_number(v, f"value `{name}`") for v, name in zip(part, self.emitted.outputs, strict=True)] for part in (values, plain))
         return Outcome(values, gradients, plain, recorder.sides, recorder.infinite)
 
     def _defined(self, *, high: bool) -> tuple[dict[str, Any], list[_Recorder]]:
@@ -271,6 +272,16 @@ def _get(namespace: dict[str, Any], name: str) -> Any:
         msg = f"the emitted text does not set `{name}`"
         raise NotRunnable(msg)
     return namespace[name]
+
+
+def _as_number(value: Any, what: str) -> Any:
+    """Return a number or an array; an array without axes counts as its number."""
+    if isinstance(value, np.ndarray):
+        return value if value.ndim else value[()]
+    if isinstance(value, mp.mpf | int | float | np.generic) and not isinstance(value, bool):
+        return value
+    msg = f"{what} is not a number: {type(value).__name__}"
+    raise NotRunnable(msg)
 
 
 def _leaf_values(param: Param, name: str, value: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadline: a compilation's time varies with the machine's load. No example database: a run depends on nothing but the code.
@@ -12,3 +13,8 @@ _COMMON = {"deadline": None, "derandomize": True, "database": None, "print_blob"
 settings.register_profile("default", max_examples=50, **_COMMON)
 settings.register_profile("long", max_examples=1000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--update-golden`: rewrite the files that tests compare with, instead of failing."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite golden files; read the difference before committing it")

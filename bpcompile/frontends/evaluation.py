@@ -61,6 +61,8 @@ _PLAIN_TEST: Final = (
 #: Calls inside calls; a recursion without a known end stops here.
 MAX_CALLS: Final = 300
 MAX_ERRORS: Final = 100
+#: What an inlined call counts for: scopes and arguments cost more than a statement.
+CALL_STEPS: Final = 5
 
 _NUMBERS: Final = frozenset({int, float, bool})
 _ACCUMULATING: Final = {0: (ast.Add, ast.Sub), 1: (ast.Mult,)}
@@ -269,20 +271,24 @@ class Evaluator:
             self.last = (name, value, self.spans.of(node))
 
     def _name_elements(self, name: str, value: Value) -> None:
-        if isinstance(value, ListValue):
-            if value.named:
-                return
-            value.named = True
-        elif not isinstance(value, tuple | dict):
-            return
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            if type(item) is Var:
-                if item.name is None:
-                    item.name = f"{name}[{key!r}]"
-                    item.stage = True
-            elif type(item) not in _NUMBERS:
-                self._name_elements(f"{name}[{key!r}]", item)
+        seen: set[int] = set()  # a list may stand in several places, or in itself
+        stack = [(name, value)]
+        while stack:
+            path, container = stack.pop()
+            if not isinstance(container, ListValue | tuple | dict) or id(container) in seen:
+                continue
+            seen.add(id(container))
+            if isinstance(container, ListValue):
+                if container.named:
+                    continue
+                container.named = True
+            for key, item in container.items() if isinstance(container, dict) else enumerate(container):
+                if type(item) is Var:
+                    if item.name is None:
+                        item.name = f"{path}[{key!r}]"
+                        item.stage = True
+                elif type(item) not in _NUMBERS:
+                    stack.append((f"{path}[{key!r}]", item))
 
     def _assign_to(self, target: ast.expr, value: Value, node: ast.expr, *, loop: bool = False) -> None:
         if isinstance(target, ast.Name):
@@ -1499,7 +1505,7 @@ class Evaluator:
                 help_="a recursion must end for numbers that are known while reading; use a loop",
                 fatal=True,
             )
-        self.charge(1, node)
+        self.charge(CALL_STEPS, node)
         outer, guard, loops = self.scope, self.builder.guard, self.loops
         self.scope = scope = Scope(function.scope, "function", function.names)
         scope.env.update(values)
@@ -1733,11 +1739,16 @@ def assigned_names(body: Sequence[ast.AST] | ast.expr) -> dict[str, None]:
 
 def depends(value: Value) -> bool:
     """Say whether a value is, or holds, something that depends on an input."""
-    if isinstance(value, Var | Input):
-        return True
-    if isinstance(value, list | tuple):
-        return any(depends(item) for item in value)
-    return isinstance(value, dict) and any(depends(item) for item in value.values())
+    seen: set[int] = set()
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, Var | Input):
+            return True
+        if isinstance(one, list | tuple | dict) and id(one) not in seen:
+            seen.add(id(one))
+            stack.extend(one.values() if isinstance(one, dict) else one)
+    return False
 
 
 def _resolved(item: Input) -> Var | Input:

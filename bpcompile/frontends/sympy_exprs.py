@@ -499,7 +499,7 @@ class _Lowering:
         (base, value, inexact), *others = pieces
         parts = [self._term(base, value, inexact=inexact)]
         parts += [self._term(base, abs(value), inexact=inexact) for base, value, inexact in others]
-        signs = [value > 0 for _, value, _ in others]
+        signs = [value < 0 for _, value, _ in others]
 
         def build(atoms: list[Atom]) -> Atom:
             total = atoms[0]

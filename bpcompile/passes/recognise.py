@@ -19,6 +19,7 @@ written: softplus, logaddexp, expm1, log1p, hypot, sinc.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from bpcompile.ir import Atom, Eqn, Lit, Program, Var
 from bpcompile.passes.dead import eliminate_dead
@@ -87,7 +88,7 @@ def recognise(program: Program, *, stable: bool) -> Program:
             if found is not None:
                 name, args = found
                 eqns.extend(matcher.new)
-                eqn = eqn.replace(prim=REGISTRY[name], args=args)  # noqa: PLW2901  the equation goes on as what it was recognised to be
+                eqn = eqn.replace(prim=REGISTRY[name], args=args, note=_SAFER.get(name, ""))  # noqa: PLW2901  the equation goes on as what it was recognised to be
                 changed = True
                 matcher.new.clear()
                 break
@@ -208,6 +209,13 @@ def _sinc(matcher: _Matcher, eqn: Eqn) -> _Match:
     return ("sinc", inner) if inner and inner[0] is eqn.args[1] else None
 
 
+#: What a reader should know of a line that no longer says what the user wrote.
+_SAFER: Final = {
+    "expm1": "expm1: exp(x) - 1 loses digits near 0",
+    "log1p": "log1p: 1 + x loses digits near 0",
+    "hypot": "hypot: the squares could overflow",
+    "sinc": "sinc: its derivative cancels near 0",
+}
 _Rule = Callable[[_Matcher, Eqn], _Match]
 _ALWAYS: dict[str, tuple[_Rule, ...]] = {"div": (_sigmoid,), "mul": (_sigmoid_product,)}
 _STABLE: dict[str, tuple[_Rule, ...]] = {
