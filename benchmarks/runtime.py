@@ -25,7 +25,7 @@ from bpcompile import compile_gradient
 from bpcompile.cost import count
 
 _CLOSE = 1e-12
-_ROUND_SECONDS = 2e-3
+_ROUND_SECONDS = 5e-4
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Timing:
         return self.emitted / self.hand
 
 
-def measure(case: Case, *, rounds: int = 60) -> Timing:
+def measure(case: Case, *, rounds: int = 400) -> Timing:
     """
     Time one case.
 

@@ -259,7 +259,7 @@ def _build_parser() -> _Parser:
     add("--of", metavar="F,G", action="append", default=[], help="the outputs to differentiate; the last stage without it")
     add("--at", metavar="X=3", nargs="+", action="extend", default=[], help="example values: x=3,y=-4 or w=[2,-3]")
     add("--shape", metavar="X=N", nargs="+", action="extend", default=[], help="shapes of array inputs: x=N,D has two axes, w= is a scalar")
-    add("--target", choices=("python", "numpy"), default="python", help="what the emitted code computes with: math (default) or NumPy")
+    add("--target", choices=("python", "numpy"), help="what the emitted code computes with: math, or NumPy (the default if an input is an array)")
     add(
         "--layout",
         choices=("function", "split", "script"),

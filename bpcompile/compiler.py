@@ -52,7 +52,7 @@ _CHECKS: Final = ("full", "fast", "off")
 class Options:
     """How to compile; see `compile_gradient`."""
 
-    target: str = "python"
+    target: str | None = None
     layout: str = "function"
     style: str = "code"
     numerics: str | None = None
@@ -61,10 +61,10 @@ class Options:
     progress: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (("target", _TARGETS), ("layout", _LAYOUTS), ("style", _STYLES), ("check", _CHECKS)):
+        for name, allowed in (("target", (None, *_TARGETS)), ("layout", _LAYOUTS), ("style", _STYLES), ("check", _CHECKS)):
             value = getattr(self, name)
             if value not in allowed:
-                raise error("E001", f"{name} `{value}` is not one of {', '.join(allowed)}")
+                raise error("E001", f"{name} `{value}` is not one of {', '.join(a for a in allowed if a)}")
         if self.numerics not in (None, *_NUMERICS):
             raise error("E001", f"numerics `{self.numerics}` is not one of {', '.join(_NUMERICS)}")
 
@@ -138,7 +138,7 @@ def compile_gradient(
         of: The outputs, for a dict of stages or source text.
         at: Example values.
         shapes: Shapes of array inputs, such as `{"x": ("N",)}`.
-        **options: `target` (`python`, `numpy`), `layout` (`function`, `split`, `script`), `style` (`code`, `notes`),
+        **options: `target` (`python`, `numpy`; unless given, the one the inputs need), `layout` (`function`, `split`, `script`), `style` (`code`, `notes`),
             `numerics` (`stable`, `literal`), `check` (`full`, `fast`, `off`), `template` (a jinja2 file).
 
     Returns:
@@ -256,7 +256,8 @@ def _collector_paused() -> Iterator[None]:
 
 def _compile(program: Program, options: Options) -> Compiled:
     progress = options.progress or (lambda _: None)
-    target = "math" if options.target == "python" else "numpy"
+    language = _target(program, options)
+    target = "math" if language == "python" else "numpy"
     thorough = options.check != "off"
 
     def verified(result: Program) -> Program:
@@ -293,7 +294,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     if options.layout == "script":
         _complete_examples(joint)
     progress("writing")
-    emitter = Emitter(joint, forward, written=written, target=options.target, layout=options.layout, style=options.style)
+    emitter = Emitter(joint, forward, written=written, target=language, layout=options.layout, style=options.style)
     context = emitter.context()
     notes = [*program.notes, *hazards, *_rename_notes(emitter.names.changed)]
     header = _header(program, emitter, context)
@@ -313,6 +314,14 @@ def _compile(program: Program, options: Options) -> Compiled:
             )
         emitted = emitter.emitted(_render(options, context, header + [""] + certificate.lines()))
     return Compiled(emitted.text, program, joint, emitted, certificate, notes)
+
+
+def _target(program: Program, options: Options) -> str:
+    """Return the target that was asked for, or the one that the inputs need."""
+    array = next((p for p in program.params if any(v.shape for v in p.leaves())), None)
+    if array is not None and options.target == "python":
+        raise error("E003", f"`{array.name}` is an array, which target python does not have", array.span, help="`--target numpy` compiles it")
+    return options.target or ("python" if array is None else "numpy")
 
 
 def _without_gradients(joint: Program) -> Program:

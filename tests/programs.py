@@ -156,7 +156,7 @@ FUNCTIONS: dict[str, Known] = {
 }
 
 #: Names for values: some short, some telling, some that a gradient or a temporary would like to have.
-_NAMES = "a b c e h q s z t0 t1 x0 v1 num den sigx xpy dx da df dden out total lam beta gamma_ f g d tmp x_ sq _u el"
+_NAMES = "a b c e h q s z t0 t1 x0 v1 num den sigx xpy dx da df dden out total lam beta_ gamma_ f g d tmp x_ sq _u el"
 _INPUTS = "x y z w u dx t0 a1 theta x1"
 
 
@@ -331,6 +331,8 @@ class Writer:
         for known in self.functions.values():
             if known.arity == 2 and second is None:
                 continue
+            if known.numpy == "np.reciprocal" and not self._depends(first.text):
+                continue  # NumPy's reciprocal of the integer 3 is the integer 0
             rows = list(zip(first.values, second.values, strict=True)) if known.arity == 2 and second else [(v,) for v in first.values]
             if all(known.domain(*row) for row in rows):
                 usable.append((known, rows))
@@ -417,7 +419,8 @@ class Writer:
         other = self.expression(depth - 1)
         known, bound = self.choose((("log", 0.0), ("sqrt", 0.0), ("acosh", 1.0), ("log10", 0.0), ("gamma", 0.0)))
         function = self.functions[known]
-        if any(abs(v - bound) < 0.05 or v > 5 for v in inner.values):
+        # Of constants alone, the branch not taken has no value at all, and is refused.
+        if any(abs(v - bound) < 0.05 or v > 5 for v in inner.values) or not self._depends(inner.text):
             raise _Rejected
         call = _Term(f"{getattr(function, self.flavour)}({inner.at(_CHOICE)})", _ATOM, ())
         values = tuple(float(function.impl(v)) if v > bound else o for v, o in zip(inner.values, other.values, strict=True))
@@ -445,6 +448,10 @@ class Writer:
             self.fresh.remove(name)
         self.fresh.append(name)
 
+    def _depends(self, text: str) -> bool:
+        """Say whether a text mentions a value: in a script, a name bound to a number alone would be an input."""
+        return any(word in self.scalars or word in self.lists for word in re.findall(r"\w+", text))
+
     def _used(self, text: str) -> None:
         words = set(re.findall(r"\w+", text))
         self.fresh = [n for n in self.fresh if n not in words]
@@ -467,6 +474,8 @@ class Writer:
 
     def _assign(self) -> None:
         term = self.expression(self.choose((1, 2, 2, 3)))
+        if not self._depends(term.text):
+            return
         name = self.name()
         self.lines.append(f"{name} = {term.text}")
         self._used(term.text)
@@ -485,7 +494,9 @@ class Writer:
         first, second = self.choose(list(self.scalars)), self.choose(list(self.scalars))
         if first == second:
             return
-        self._try([f"{first}, {second} = {self.expression(1).text}, {self.expression(1).text}"], [first, second])
+        values = self.expression(1).text, self.expression(1).text
+        if all(map(self._depends, values)):
+            self._try([f"{first}, {second} = {values[0]}, {values[1]}"], [first, second])
 
     def _make_list(self) -> None:
         taken = {*self.scalars, *self.lists}
@@ -493,6 +504,8 @@ class Writer:
         if not free:
             return
         items = [self.expression(1) for _ in range(self.choose((2, 3)))]
+        if not all(self._depends(i.text) for i in items):
+            return
         lines = [f"{free[0]} = [{', '.join(i.text for i in items)}]"]
         if self.chance(30):
             lines = [f"{free[0]} = [{self.choose(('t * t', 't + 1', '2 * t', '-t'))} for t in ({', '.join(i.text for i in items)})]"]
@@ -531,10 +544,12 @@ class Writer:
         if self.flavour == "numpy" and "np." in condition:
             return
         name = self.name()
+        yes, no = self.expression(2).text, self.expression(2).text
+        if not all(map(self._depends, (condition, yes, no))):
+            return
+        lines = [f"if {condition}:", f"    {name} = {yes}"]
         if name not in self.scalars or self.chance(50):
-            lines = [f"if {condition}:", f"    {name} = {self.expression(2).text}", "else:", f"    {name} = {self.expression(2).text}"]
-        else:
-            lines = [f"if {condition}:", f"    {name} = {self.expression(2).text}"]
+            lines += ["else:", f"    {name} = {no}"]
         self._try(lines, [name])
 
     def _try(self, lines: list[str], changed: list[str]) -> None:

@@ -45,6 +45,9 @@ TOTAL = int(os.environ.get("BPCOMPILE_EXAMPLES", "20000" if settings.default.max
 
 # -- the oracle
 
+#: An operand of the run at hand, which says how many inputs there are.
+CURRENT: list[Dual] = []
+
 
 class Kink(Exception):  # noqa: N818  a reason to leave a point out
     """The point is too near a jump or an edge to say anything."""
@@ -256,9 +259,8 @@ def elementary(value: Callable[..., Any], *partials: Callable[..., Any], ulps: f
     """
 
     def apply(*args: Any) -> Any:
-        like = next((a for a in args if isinstance(a, Dual)), None)
-        if like is None:
-            return float(value(*[MP.mpf(a) for a in args]))
+        # Of plain numbers too the result is a dual number: it says how far a constant may be off.
+        like = next((a for a in args if isinstance(a, Dual)), CURRENT[-1])
         operands = [a if isinstance(a, Dual) else constant(a, like) for a in args]
         values = [a.value for a in operands]
         try:
@@ -308,8 +310,7 @@ def step(function: Callable[[Any], Any], offset: float = 0.0) -> Callable[..., A
     """Return a function that is constant between its jumps, which are at the integers plus `offset`."""
 
     def apply(x: Any) -> Any:
-        if not isinstance(x, Dual):
-            return function(x)
+        x = x if isinstance(x, Dual) else constant(x, CURRENT[-1])
         shifted = x.value - offset
         away(shifted - MP.nint(shifted), abs(x.value))
         return combine(function(x.value), (x,), (0,))
@@ -329,9 +330,9 @@ def sign(x: Any) -> Any:
 
 
 def heaviside(x: Any, at_zero: Any) -> Any:
-    like = x if isinstance(x, Dual) else at_zero
+    del at_zero
     away(x.value if isinstance(x, Dual) else x)
-    return constant(1.0 if x > 0 else 0.0, like) if isinstance(like, Dual) else float(x > 0)
+    return constant(float(x > 0), CURRENT[-1])
 
 
 def where(condition: Any, yes: Any, no: Any) -> Any:
@@ -426,10 +427,10 @@ DUAL: dict[str, Callable[..., Any]] = {
     "ceil": step(MP.ceil),
     "trunc": step(_truncate),
     "round": round,
-    "fmod": lambda x, y: remainder(*((x, y if isinstance(y, Dual) else constant(y, x)) if isinstance(x, Dual) else (constant(x, y), y)), _truncate) if isinstance(x, Dual) or isinstance(y, Dual) else math.fmod(x, y),
+    "fmod": lambda x, y: remainder(*[v if isinstance(v, Dual) else constant(v, CURRENT[-1]) for v in (x, y)], _truncate),
     "fabs": abs,
     "abs": abs,
-    "pow": lambda x, y: x**y,
+    "pow": lambda x, y: (x if isinstance(x, Dual) or isinstance(y, Dual) else constant(x, CURRENT[-1])) ** y,
     "max": max,
     "min": min,
     "sign": sign,
@@ -458,14 +459,7 @@ class Module:
         if name not in self.functions:
             return getattr(self.real, name)
 
-        def call(*args: Any) -> Any:
-            if any(isinstance(a, Dual) for a in args):
-                return self.functions[name](*args)
-            # A NumPy scalar would be asked to add a dual number in place, and can't.
-            result = getattr(self.real, name)(*args)
-            return result if isinstance(result, bool | int) else float(result)
-
-        return call
+        return self.functions[name]
 
 
 _NUMPY_NAMES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "arctan2": "atan2", "maximum": "max", "minimum": "min", "power": "pow"}
@@ -501,7 +495,11 @@ def evaluate(sample: programs.Sample, point: Sequence[Any], *, literal: bool) ->
     flat = flatten(point)
     duals = [variable(v, i, len(flat), trace) for i, v in enumerate(flat)]
     namespace = {**(LINE if sample.flavour == "line" else ORACLE), **dict(zip(sample.inputs, nested(point, duals), strict=True))}
-    exec(sample.run, namespace)
+    CURRENT.append(duals[0])
+    try:
+        exec(sample.run, namespace)
+    finally:
+        CURRENT.pop()
     return [o if isinstance(o, Dual) else constant(o, duals[0]) for o in namespace["_result"]], trace
 
 
@@ -511,8 +509,11 @@ def run_directly(sample: programs.Sample, point: Sequence[Any]) -> list[float] |
         return None
     values = [list(v) if isinstance(v, list) else v for v in point]
     namespace: dict[str, Any] = {"math": math, "np": np, "special": special, **dict(zip(sample.inputs, values, strict=True))}
-    with np.errstate(all="ignore"):
-        exec(sample.run, namespace)
+    try:
+        with np.errstate(all="ignore"):
+            exec(sample.run, namespace)
+    except TypeError:  # SciPy answers with an array of no axes, which Python's `trunc` and `round` do not take
+        return None
     return [float(v) for v in namespace["_result"]]
 
 
@@ -549,7 +550,8 @@ def check_program(sample: programs.Sample, *, target: str, style: str, numerics:
     With NumPy all points go in at once, as arrays; a page runs at its own example values.
     """
     compiled = compile_sample(sample, target=target, style=style, numerics=numerics, layout=layout, check="off")
-    literal = numerics == "literal"
+    # Lecture style writes the textbook's local gradients, which cancel where the stable ones do not.
+    literal = numerics == "literal" or style == "notes"
     emitted = compiled.emitted
     positions = {name: i for i, name in enumerate(sample.inputs)}
     order = [param.name for param, _ in emitted.params]

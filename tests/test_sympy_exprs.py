@@ -285,6 +285,7 @@ def test_sums_and_products_of_stages_compute_what_they_say(steps, seed):
         (x**y, ["f = powr x y"]),
         (x**2.0, ["f = pow x 2.0"]),
         (0.1 * x, ["f = mul 0.1 x"]),
+        (-0.25 * x, ["f = mul -0.25 x"]),
         (sympy.pi * x, ["f = mul 3.141592653589793 x"]),
         (sympy.Max(x, 0), ["f = max 0 x"]),
         (sympy.real_root(x, 3), ["f = cbrt x"]),

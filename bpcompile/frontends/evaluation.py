@@ -62,7 +62,7 @@ _PLAIN_TEST: Final = (
 MAX_CALLS: Final = 300
 MAX_ERRORS: Final = 100
 #: What an inlined call counts for: scopes and arguments cost more than a statement.
-CALL_STEPS: Final = 5
+CALL_STEPS: Final = 10
 
 _NUMBERS: Final = frozenset({int, float, bool})
 _ACCUMULATING: Final = {0: (ast.Add, ast.Sub), 1: (ast.Mult,)}

@@ -27,7 +27,7 @@ from bpcompile.diagnostics import CompileError, Diagnostic, Source, Span, error
 from bpcompile.frontends.evaluation import Evaluator, depends
 from bpcompile.frontends.known_functions import suggest
 from bpcompile.frontends.source_text import identifier, imports_sympy, parse, read_bytes, too_deep, with_deep_stack
-from bpcompile.frontends.values import MAX_ELEMENTS, Function, Input, ListValue, Partial, Poison, Poisoned, Refusal, Restart, Scope, Value, describe
+from bpcompile.frontends.values import MAX_ELEMENTS, MAX_PATH, Function, Input, ListValue, Partial, Poison, Poisoned, Refusal, Restart, Scope, Value, describe
 from bpcompile.ir import Atom, Lit, Output, Param, Program, Shape, Var, leaves
 
 __all__ = ["imports_sympy", "read_bytes", "read_code", "read_expression"]
@@ -216,7 +216,7 @@ def _computes(body: list[ast.stmt]) -> bool:
 
 
 def _main_function(functions: Mapping[str, ast.FunctionDef | ast.Lambda]) -> str:
-    """Return the last function that no other one uses: the others are its helpers."""
+    """Return the last function that no other one uses: the others serve it."""
     used: set[str] = set()
     for name, node in functions.items():
         used.update(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and inner.id != name)
@@ -322,9 +322,9 @@ def _named_outputs(evaluator: Evaluator, chosen: Mapping[str, tuple[Value, Span]
     for name, (whole, span) in chosen.items():
         stack: list[tuple[str, Value]] = [(name, whole)]
         while stack:
-            if len(stack) + len(outputs) > MAX_ELEMENTS:  # a list in itself has no end
-                raise error("E107", f"the output `{name}` has too many elements", span)
             path, value = stack.pop()
+            if len(outputs) > MAX_ELEMENTS or len(path) > MAX_PATH:  # a list in itself has no end
+                raise error("E107", f"the output `{name}` has too many elements", span)
             if isinstance(value, ListValue | tuple):
                 stack.extend(reversed([(f"{path}[{i}]", item) for i, item in enumerate(value)]))
             elif isinstance(value, dict):

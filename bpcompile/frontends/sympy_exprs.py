@@ -598,13 +598,13 @@ class _Lowering:
         above = [self._power(base, exponent) for base, exponent in factors if exponent > 0]
         below = [(base, -exponent) for base, exponent in factors if exponent < 0]
         coefficient, inexact = rest.coefficient, rest.inexact
-        negate = coefficient == -1 and not inexact
-        numerator, denominator = (abs(coefficient) if coefficient.numerator == -1 or negate else coefficient), Fraction(1)
-        negate = negate or (coefficient.numerator == -1 and not inexact)
+        numerator, denominator, negate = coefficient, Fraction(1), False
         if not inexact and max(abs(coefficient.numerator), coefficient.denominator) <= _EXACT:
-            numerator, denominator = Fraction(numerator.numerator), Fraction(coefficient.denominator)
-        elif not inexact:
-            numerator, negate, inexact = coefficient, False, True
+            numerator, denominator = Fraction(coefficient.numerator), Fraction(coefficient.denominator)
+            negate = numerator == -1  # -x/3 is minus a third of x, -2*x/3 is -2*x over 3
+            numerator = Fraction(1) if negate else numerator
+        else:
+            inexact = True
         return self._assemble_quotient(above, below, numerator, denominator, inexact=inexact, negate=negate)
 
     def _assemble_quotient(

@@ -397,14 +397,16 @@ class _Names(dict[str, Any]):
     def __init__(self) -> None:
         super().__init__()
         self.lines: dict[str, int] = {}
-        self.symbols: dict[int, tuple[str, Any, int]] = {}
+        self.symbols: dict[Any, tuple[str, Any, int]] = {}
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.pop(name, None)
         super().__setitem__(name, value)
         self.lines[name] = line = sys._getframe(1).f_lineno  # noqa: SLF001  the statement that binds
-        if isinstance(value, sympy.Symbol | tuple | list | MatrixBase) and not isinstance(value, Stage):
-            self.symbols.setdefault(id(value), (name, value, line))
+        if isinstance(value, sympy.Symbol) and not isinstance(value, Stage):
+            self.symbols.setdefault(value, (name, value, line))  # an input even if its name is bound to something else later
+        elif isinstance(value, tuple | list | MatrixBase):
+            self.symbols[name] = (name, value, line)
 
 
 class _Main(types.ModuleType):

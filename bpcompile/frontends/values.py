@@ -22,6 +22,8 @@ Value = Any
 
 #: An element of an input that is never seen before is created on demand up to this index.
 MAX_ELEMENTS: Final = 100_000
+#: The name of an element is no longer than this: `h[1][1]...` of a list in itself has no end.
+MAX_PATH: Final = 1_000
 
 
 class Refusal(Exception):  # noqa: N818  not an error of the program: it becomes a diagnostic
