@@ -13,6 +13,7 @@ noisy machine disturbs both alike. A case is measured again, up to four times, b
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import random
 import sys
@@ -175,7 +176,7 @@ def f(x):
     return total
 """
     else:
-        terms = [f"100.0 * ({b} - {a} ** 2) ** 2 + (1.0 - {a}) ** 2" for a, b in zip(x, x[1:], strict=False)]
+        terms = [f"100.0 * ({b} - {a} ** 2) ** 2 + (1.0 - {a}) ** 2" for a, b in itertools.pairwise(x)]
         forward = f"def f({_joined(x)}):\n    return {' + '.join(terms)}\n"
     lines = [f"{_joined(x)} = x"] if as_list else []
     for i in range(n - 1):
@@ -195,8 +196,10 @@ def product(n: int) -> Case:
     x = [f"x{i}" for i in range(n)]
     forward = f"def f({_joined(x)}):\n    return {' * '.join(x)}\n"
     lines = ["p1 = x0 * x1", *(f"p{i} = p{i - 1} * x{i}" for i in range(2, n))]
-    lines += [f"s{n - 2} = x{n - 1}", *(f"s{i} = x{i + 1} * s{i + 1}" for i in range(n - 3, 0, -1))]
-    gradient = ["x1 * s1", "x0 * s1", *(f"p{i - 1} * s{i}" for i in range(2, n - 1)), f"p{n - 2}"]
+    lines.append(f"s = x{n - 1}")
+    for i in range(n - 2, 1, -1):
+        lines += [f"d{i} = p{i - 1} * s", f"s *= x{i}"]
+    gradient = ["x1 * s", "x0 * s", *(f"d{i}" for i in range(2, n - 1)), f"p{n - 2}"]
     lines.append(f"return p{n - 1}, ({_joined(gradient)})")
     generator = random.Random(n)
     return Case(f"product of {n}", forward, _function(_joined(x), lines), tuple(round(generator.uniform(0.7, 1.4), 3) for _ in x), 1.10)
@@ -333,7 +336,7 @@ def helmholtz(n: int) -> Case:
     x = [f"x{i}" for i in range(n)]
     root = 2.0**0.5
     up, down, scale = 1.0 + root, 1.0 - root, 8.0**0.5
-    energy = "math.log((1.0 + {up!r} * bx) / (1.0 + {down!r} * bx))".format(up=up, down=down)
+    energy = f"math.log((1.0 + {up!r} * bx) / (1.0 + {down!r} * bx))"
     forward = f"""
 import math
 def f({_joined(x)}):

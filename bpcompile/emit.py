@@ -71,6 +71,7 @@ class _Body:
         self.names = emitter.names
         self.target = emitter.target
         self.env: dict[Var, Text] = dict(emitter.inputs)
+        self.literals: dict[Lit, Text] = {}
         self.lines: list[Line] = []
         self.pending: dict[Var, Eqn] = {}
         self.risky: set[Var] = set()
@@ -91,8 +92,7 @@ class _Body:
             for arg in eqn.args:
                 if isinstance(arg, Var):
                     uses[arg] = uses.get(arg, 0) + 1
-            before = eqn.adds_to()
-            if before is not None:
+            if eqn.out.twin is not None and (before := eqn.adds_to()) is not None:
                 self.mutated.add(before)
         for atom in self.results:
             if isinstance(atom, Var):
@@ -114,10 +114,12 @@ class _Body:
     def text(self, atom: Atom) -> Text:
         """Return how an operand is written at this point."""
         if isinstance(atom, Lit):
-            text, prec = self.target.number(atom.value)
-            if text.lstrip("-").startswith(self.target.module + "."):
-                self.emitter.modules.add({"np": "numpy"}.get(self.target.module, self.target.module))
-            return Text(text, prec)
+            known = self.literals.get(atom)
+            if known is None:
+                known = self.literals[atom] = Text(*self.target.number(atom.value))
+                if known.text.lstrip("-").startswith(self.target.module + "."):
+                    self.emitter.modules.add({"np": "numpy"}.get(self.target.module, self.target.module))
+            return known
         return self.env[atom]
 
     def run(self, *, inline_last: Callable[[Var], bool] | None = None) -> None:
@@ -127,7 +129,7 @@ class _Body:
 
     def _equation(self, eqn: Eqn, inline_last: Callable[[Var], bool] | None) -> None:
         out = eqn.out
-        version = self._previous(eqn)
+        version = self._previous(eqn) if out.twin is not None else None
         if version is not None:
             added = self.text(eqn.args[1])
             sign = "+=" if eqn.prim.name == "add" else "-="
@@ -183,7 +185,10 @@ class _Body:
             if self.text(eqn.args[i]).prec < Prec.ATOM or not _IDENTIFIER.match(self.text(eqn.args[i]).text):
                 self._settle(eqn.args[i])
         operands = [self.text(a) for a in eqn.args]
-        if sum(len(o.text) for o in operands) > _WIDTH - 10:
+        width = 0
+        for operand in operands:
+            width += len(operand.text)
+        if width > _WIDTH - 10:
             # Longest first, until the rest fits.
             order = sorted(range(len(operands)), key=lambda i: (-len(operands[i].text), i))
             for i in order:
@@ -192,11 +197,13 @@ class _Body:
                 if len(operands[i].text) > 20:  # noqa: PLR2004  short ones would not help
                     self._settle(eqn.args[i])
                     operands = [self.text(a) for a in eqn.args]
-        for arg in eqn.args:
-            self._take(arg, eqn.out)
+        if self.pending:
+            for arg in eqn.args:
+                self._take(arg, eqn.out)
         if not eqn.prim.total:
             self.risky.add(eqn.out)
-        self.emitter.modules.update(form.imports)
+        if form.imports:
+            self.emitter.modules.update(form.imports)
         return show(eqn.prim.name, form, operands, notes=self.emitter.notes)
 
     def _take(self, atom: Atom, into: Var) -> None:

@@ -1,10 +1,12 @@
 """
 Arithmetic at 50 digits: exact constants, and the functions of `math`, NumPy and SciPy written with mpmath.
 
-A function here never raises for its argument: outside its real domain, and where a result would be too large to hold, it
-yields nan, so that a branch that is not taken can be evaluated without harm. A double that is the nearest one to a short
-decimal, a small fraction or a well-known constant stands for that number: `0.1`, `0.3333333333333333`, `3.141592653589793`.
-All sides of a comparison read their constants through `exact`, so they speak of the same numbers.
+A function here never raises for its argument: outside its real domain it yields nan, so that a branch that is not taken can be
+evaluated without harm. Only where a result would be too large to hold does it raise, `TooLarge`: no point to compare at.
+
+A double that is the nearest one to a short decimal, a small fraction or a well-known constant stands for that number: `0.1`,
+`0.3333333333333333`, `3.141592653589793`. All sides of a comparison read their constants through `exact`, so they speak of the
+same numbers.
 """
 
 from __future__ import annotations
@@ -30,11 +32,12 @@ Function = Callable[..., Any]
 def _known() -> dict[float, sympy.Expr]:
     """Return the well-known constants by their double."""
     pi, two = sympy.pi, sympy.Integer(2)
-    roots = [sympy.sqrt(two), sympy.sqrt(3), sympy.sqrt(5), sympy.sqrt(pi), sympy.sqrt(2 * pi), sympy.log(2), sympy.log(3), sympy.log(10), sympy.log(pi), sympy.log(2 * pi)]
+    roots = [*map(sympy.sqrt, (two, 3, 5, pi, 2 * pi)), *map(sympy.log, (2, 3, 10, pi, 2 * pi))]
     bases = [pi, pi**2, sympy.E, sympy.GoldenRatio, sympy.EulerGamma, *roots]
+    factors = [sympy.Rational(p, q) for p, q in ((1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (1, 3), (1, 4), (1, 6), (1, 180), (2, 3))]
     found: dict[float, sympy.Expr] = {}
     for base in bases:
-        for factor in (1, 2, 3, 4, sympy.Rational(1, 2), sympy.Rational(1, 3), sympy.Rational(1, 4), sympy.Rational(1, 6), sympy.Rational(1, 180), sympy.Rational(2, 3)):
+        for factor in factors:
             for power in (1, -1):
                 value = factor * base**power
                 found.setdefault(float(value), value)
@@ -48,7 +51,7 @@ def _exact(value: float) -> sympy.Expr:
     if math.isinf(value):
         return sympy.oo if value > 0 else -sympy.oo
     text = repr(value)
-    if len(text.split("e", maxsplit=1)[0].strip("-").replace(".", "").strip("0")) <= 12:  # noqa: PLR2004  a double holds 15 to 17 digits
+    if len(text.split("e", maxsplit=1)[0].strip("-").replace(".", "").strip("0")) <= 12:
         short = Fraction(text)
         return sympy.Rational(short.numerator, short.denominator)
     small = Fraction(value).limit_denominator(1000)
@@ -101,16 +104,23 @@ _HUGE_EXPONENT: Final = 40
 _HUGE_ANGLE: Final = 20_000
 
 
+class TooLarge(ArithmeticError):  # noqa: N818  a property of a point, not an error
+    """The result would need more memory than there is."""
+
+
 def lenient(function: Function, *, exponent: int = _HUGE_ANGLE) -> Function:
-    """Return the function with nan for everything that is not a real number."""
+    """Return the function with nan for everything that is not a real number, and `TooLarge` for arguments above 2**exponent."""
 
     def call(*args: Any) -> Any:
         try:
             numbers = [a if isinstance(a, mpmath.mpf) else mp.mpf(a) for a in args]
-            for number in numbers:
-                # mp.mag of infinity is infinite: infinities go through, what is merely huge does not.
-                if mp.isfinite(number) and number and mp.mag(number) > exponent:
-                    return mp.nan
+        except TypeError:
+            return mp.nan  # a complex number
+        for number in numbers:
+            # mp.mag of infinity is infinite: infinities go through, what is merely huge does not.
+            if mp.isfinite(number) and number and mp.mag(number) > exponent:
+                raise TooLarge
+        try:
             result = function(*numbers)
         except (ValueError, ArithmeticError, TypeError, mpmath.libmp.NoConvergence):
             return mp.nan
@@ -135,7 +145,7 @@ def power(a: Any, b: Any) -> Any:
     if a == 0 and b < 0:
         return mp.inf
     if mp.isfinite(a) and a and mp.isfinite(b) and b and mp.mag(b) + mp.mag(mp.mag(a)) > _HUGE_EXPONENT:
-        return mp.nan
+        raise TooLarge
     try:
         result = a**b
     except (ValueError, ArithmeticError):

@@ -175,13 +175,13 @@ class Execution:
         if emitted.layout == "function":
             both = namespace["value_and_grad"](*inputs, *seeds)
             plain = namespace["value"](*inputs)
-            if not isinstance(both, tuple) or len(both) != 2:  # noqa: PLR2004  value and gradients
+            if not isinstance(both, tuple) or len(both) != 2:
                 msg = "`value_and_grad` does not return a pair"
                 raise NotRunnable(msg)
             values, gradients = both
         else:
             made = namespace["forward"](*inputs)
-            if not isinstance(made, tuple) or len(made) != 2:  # noqa: PLR2004  value and cache
+            if not isinstance(made, tuple) or len(made) != 2:
                 msg = "`forward` does not return a pair"
                 raise NotRunnable(msg)
             plain = values = made[0]
@@ -249,17 +249,24 @@ class Execution:
 
     def _namespace(self, recorder: _Recorder | None, *, high: bool, holder: list[_Recorder] | None = None) -> dict[str, Any]:
         held = holder if holder is not None else [recorder or _Recorder()]
-        space: dict[str, Any] = {
-            "__name__": "emitted",
-            "_side": lambda site, test: held[0].side(site, test),
-            "_where": lambda site, c, a, b: _where(held[0], site, c, a, b, high=high),
-        }
+
+        # The recorder is looked up at each call: every run has one of its own.
+        def side(site: int, test: Any) -> Any:
+            return held[0].side(site, test)
+
+        def where(site: int, condition: Any, a: Any, b: Any) -> Any:
+            return _where(held[0], site, condition, a, b, high=high)
+
+        def infinity() -> Any:
+            return held[0].infinity()
+
+        space: dict[str, Any] = {"__name__": "emitted", "_side": side, "_where": where}
         if not high:
             space["__builtins__"] = {**vars(builtins), "print": lambda *_, **__: None, "input": None, "open": None}
             return space
         space["__builtins__"] = _BUILTINS
         space.update(_OPERATIONS)
-        space["_infinity"] = lambda: held[0].infinity()
+        space["_infinity"] = infinity
         self._code(high=True)  # fills the constants
         space.update(self._constants)
         for alias, target in self._aliases.items():
@@ -274,11 +281,20 @@ def _get(namespace: dict[str, Any], name: str) -> Any:
     return namespace[name]
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, mp.mpf | int | float | np.floating | np.integer) and not isinstance(value, bool)
+
+
 def _as_number(value: Any, what: str) -> Any:
     """Return a number or an array; an array without axes counts as its number."""
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
     if isinstance(value, np.ndarray):
-        return value if value.ndim else value[()]
-    if isinstance(value, mp.mpf | int | float | np.generic) and not isinstance(value, bool):
+        if value.dtype.kind == "f" or (value.dtype.kind == "O" and all(map(_is_number, value.ravel()))):
+            return value
+        msg = f"{what} is not an array of numbers"
+        raise NotRunnable(msg)
+    if _is_number(value):
         return value
     msg = f"{what} is not a number: {type(value).__name__}"
     raise NotRunnable(msg)
@@ -513,7 +529,7 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         function = node.func
         name = function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
-        if name == "where" and self.recording and len(node.args) == 3 and not node.keywords:  # noqa: PLR2004  condition and two values
+        if name == "where" and self.recording and len(node.args) == 3 and not node.keywords:
             site = len(self.sites)
             self.sites.append(Site(ast.unparse(node.args[0]), node.lineno))
             args = [self.visit(a) for a in node.args]
@@ -602,7 +618,8 @@ _BUILTINS: Final[dict[str, Any]] = {
     **{
         name: getattr(builtins, name)
         for name in (
-            "abs", "all", "any", "bool", "dict", "enumerate", "int", "isinstance", "len", "list", "max", "min", "range", "reversed", "set", "sum", "tuple", "zip",
+            "abs", "all", "any", "bool", "dict", "enumerate", "int", "isinstance", "len", "list", "max", "min", "range", "reversed", "set", "sum",
+            "tuple", "zip",
             "ArithmeticError", "Exception", "OverflowError", "TypeError", "ValueError", "ZeroDivisionError", "AttributeError",
         )
     },
@@ -653,7 +670,8 @@ _CONSTANTS: Final[dict[str, Any]] = {
     "euler_gamma": _Lazy(lambda: +mp.euler),
 }
 _SHARED: Final = (
-    "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sqrt", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
+    "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sqrt", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh",
+    "asinh", "acosh",
     "atanh", "atan2", "hypot", "fabs", "floor", "ceil", "trunc", "fmod", "copysign", "isnan", "isinf", "isfinite", "pow",
 )  # fmt: skip
 _F = exact.FUNCTIONS
@@ -670,7 +688,7 @@ _MATH: Final[dict[str, Any]] = {
     **_CONSTANTS,
     **{name: _F[name] for name in _SHARED},
     **{name: _F[name] for name in ("erf", "erfc", "gamma", "lgamma")},
-    "fsum": lambda values: mp.fsum(values),
+    "fsum": mp.fsum,
     "prod": _product,
     "degrees": lambda x: x * 180 / mp.pi,
     "radians": lambda x: x * mp.pi / 180,
@@ -708,7 +726,8 @@ _NUMPY: Final[dict[str, Any]] = {
     **{
         name: _call_any(_F[function])
         for name, function in {
-            "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "absolute": "fabs",
+            "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
+            "absolute": "fabs",
             "abs": "fabs", "sign": "sign", "rint": "round", "round": "round", "around": "round", "fix": "trunc", "power": "pow", "float_power": "pow",
             "heaviside": "heaviside", "minimum": "minimum", "maximum": "maximum", "logaddexp": "logaddexp", "divide": "divide", "true_divide": "divide",
             "mod": "mod", "remainder": "mod", "floor_divide": "floor_divide",
@@ -735,8 +754,6 @@ _NUMPY: Final[dict[str, Any]] = {
     "ascontiguousarray": _keep,
     "float64": _keep,
     "ndarray": np.ndarray,
-    "matrix": np.matrix,
-    "ma": np.ma,
     "matrix": np.matrix,
     "ma": np.ma,
     "zeros": _filled(0),

@@ -44,6 +44,12 @@ class Form:
         atoms: Operands that the template repeats, so that they must be names or literals.
         loud: Operands that stand in parentheses unless they are names or calls: `(2 * x) * dy`.
         flat: The operation's own nested result may stand at operand 0 without its call (`max(a, b, c)`).
+        statements: Lines that compute what no single expression does, over `{out}`, `{0}`, `{1}`, ... and the names in `fresh`; a
+            line inside a loop is indented. Where they are given, the template is not used.
+        accumulate: Lines that add the value into an existing array `{out}` without computing it apart; empty where there is
+            no such way.
+        fresh: Placeholders in `statements` and `accumulate` that stand for names which nothing else uses.
+        view: The value may share memory with an operand, or be read-only: it must be copied before anything is added to it.
     """
 
     template: str
@@ -53,6 +59,10 @@ class Form:
     atoms: tuple[int, ...] = ()
     flat: bool = False
     loud: tuple[int, ...] = ()
+    statements: tuple[str, ...] = ()
+    accumulate: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    view: bool = False
 
 
 def call(function: str, *, flat: bool = False) -> Form:

@@ -59,8 +59,14 @@ def prove(program: Program) -> tuple[Gate, ...]:
     uses: dict[Primitive, dict[Literals, None]] = {}
     constants: dict[Primitive, list[bool]] = {}
     active = {v for p in program.params if p.wrt for v in p.leaves()}
+    structural: dict[Primitive, None] = {}
     for eqn in program.eqns:
         primitive = eqn.prim
+        if primitive.variadic or primitive.shape is not None:
+            structural.setdefault(primitive)
+            if any(arg in active for arg in eqn.args):
+                active.add(eqn.out)
+            continue
         if primitive not in uses:
             uses[primitive] = {}
             constants[primitive] = [True] * primitive.arity
@@ -75,7 +81,10 @@ def prove(program: Program) -> tuple[Gate, ...]:
         if hot:
             special = primitive.name in _SPECIALISED and len(uses[primitive]) < _MAX_LITERALS
             uses[primitive].setdefault(tuple([a.value if special and isinstance(a, Lit) else None for a in eqn.args]))
-    return tuple(_gate(primitive, tuple(constants[primitive]), tuple(patterns)) for primitive, patterns in uses.items())
+    gates = [_gate(primitive, tuple(constants[primitive]), tuple(patterns)) for primitive, patterns in uses.items()]
+    # Operations on axes have no scalar counterpart in SymPy to be compared with.
+    gates += [Gate(primitive.name, "unchecked", "works on axes") for primitive in structural]
+    return tuple(gates)
 
 
 def _gate(primitive: Primitive, constant: tuple[bool, ...], patterns: Sequence[Literals]) -> Gate:
@@ -240,7 +249,7 @@ def _difference_of_squares(expression: sympy.Expr) -> sympy.Expr:
 
     The numbers have agreed before, so a = -b is ruled out.
     """
-    if not isinstance(expression, sympy.Add) or len(expression.args) != 2:  # noqa: PLR2004  a difference has two terms
+    if not isinstance(expression, sympy.Add) or len(expression.args) != 2:
         return expression
     a, b = expression.args
     return sympy.cancel(sympy.expand(a**2 - b**2))

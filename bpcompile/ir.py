@@ -42,6 +42,8 @@ Number = int | float
 Operand = Union["Var", int, float, bool]
 
 _NO_PARAMS: Final[Mapping[str, Any]] = {}
+#: Tuples: `isinstance` builds a union written with `|` anew at each call.
+_NUMBERS: Final = (int, float)
 
 
 class Var:
@@ -134,7 +136,7 @@ class Var:
 
 
 def _is(value: object, number: int) -> bool:
-    return isinstance(value, int | float) and value == number
+    return isinstance(value, _NUMBERS) and value == number
 
 
 def _emit(name: str, *operands: Operand) -> Var:
@@ -155,16 +157,22 @@ class Lit:
         return ()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Lit) and type(self.value) is type(other.value) and repr(self.value) == repr(other.value)
+        if not isinstance(other, Lit) or type(self.value) is not type(other.value):
+            return False
+        if self.value == other.value:
+            # 0.0 and -0.0 are equal and print differently.
+            return self.value != 0 or repr(self.value) == repr(other.value)
+        return self.value != self.value and other.value != other.value  # nan
 
     def __hash__(self) -> int:
-        return hash((type(self.value), repr(self.value)))
+        return hash(self.value) if self.value == self.value else 0  # nan hashes by identity
 
     def __repr__(self) -> str:
         return repr(self.value)
 
 
 Atom = Var | Lit
+_ATOMS: Final = (Var, Lit)
 #: A condition chain under which an equation is needed: ((condition, taken when), ...), outermost first.
 Guard = tuple[tuple[Var, bool], ...]
 
@@ -212,8 +220,10 @@ class Eqn:
 
     def replace(self, **changes: Any) -> Eqn:
         """Return a copy with some attributes changed."""
-        kept = {name: changes.get(name, getattr(self, name)) for name in self.__slots__}
-        return Eqn(kept.pop("out"), kept.pop("prim"), kept.pop("args"), kept.pop("params"), **kept)
+        copy = Eqn(self.out, self.prim, self.args, self.params, span=self.span, origin=self.origin, guard=self.guard, note=self.note)
+        for name, value in changes.items():
+            setattr(copy, name, value)
+        return copy
 
     def __repr__(self) -> str:
         return f"{self.out!r} = {self.prim.name} " + " ".join(map(repr, self.args))
@@ -415,7 +425,7 @@ class Builder:
         Raises:
             ValueError: The operands' shapes do not agree.
         """
-        args = tuple([a if isinstance(a, Var | Lit) else Lit(a) for a in operands])
+        args = tuple([a if isinstance(a, _ATOMS) else Lit(a) for a in operands])
         if prim.shape is not None:
             shape = prim.shape(*[a.shape for a in args], **params)
         else:
@@ -424,7 +434,7 @@ class Builder:
                 if a.shape != shape:
                     shape = broadcast(*[a.shape for a in args])
                     break
-        out = Var(shape=shape, dtype=prim.result)
+        out = Var(shape=shape, dtype=args[0].dtype if prim.passes and isinstance(args[0], Var) else prim.result)
         self.eqns.append(Eqn(out, prim, args, params, span=self.span, origin=self.origin, guard=self.guard, note=note))
         return out
 

@@ -19,6 +19,7 @@ from bpcompile.ir import Atom, Eqn, Lit, Program, Var
 RESERVED: Final = frozenset(
     {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "__debug__"}
     | {"math", "np", "numpy", "scipy", "special", "value", "value_and_grad", "forward", "backward", "cache"}
+    | {"_array", "_same_shape", "_same_size"}
     | {"l", "O", "I"},
 )
 _LONGEST: Final = 12
@@ -36,6 +37,8 @@ def legal(name: str) -> str:
     >>> [legal(n) for n in ("x'", r"\\alpha", "x_{2}", "x y", "1x", "lambda", "µ", "")]
     ['x_prime', 'alpha', 'x_2', 'x_y', 'v1x', 'lambda', 'μ', 'v']
     """
+    if name.isascii() and name.isidentifier() and name.strip("_"):
+        return name
     text = unicodedata.normalize("NFKC", name)
     for mark, word in _PRIMES.items():
         text = text.replace(mark, word)
@@ -99,7 +102,7 @@ class Names:
         return text
 
     def _claim_var(self, var: Var, name: str) -> None:
-        element = re.fullmatch(r"(.+?)((?:\[\d+\])+)", name)
+        element = re.fullmatch(r"(.+?)((?:\[\d+\])+)", name) if name.endswith("]") else None
         base = legal(element[1]) + "_".join(re.findall(r"\d+", element[2])) if element else legal(name)
         if base in RESERVED:
             base += "_"

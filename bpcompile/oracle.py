@@ -79,8 +79,8 @@ def symbols_for(primitive: Primitive) -> list[sympy.Symbol]:
 
 _LARGE_NAMES: Final = ("exp", "sinh", "cosh", "tanh", "sech", "csch", "coth", "gamma", "digamma", "beta", "erf", "erfc", "expm1")
 _MODERATE_NAMES: Final = (
-    "log", "log1p", "sqrt", "cbrt", "sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos", "atan", "asec", "acsc", "acot", "asinh", "acosh", "atanh", "asech", "acsch",
-    "acoth", "atan2", "hypot", "erfinv", "floor", "ceil",
+    "log", "log1p", "sqrt", "cbrt", "sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos", "atan", "asec", "acsc", "acot",
+    "asinh", "acosh", "atanh", "asech", "acsch", "acoth", "atan2", "hypot", "erfinv", "floor", "ceil",
 )  # fmt: skip
 
 
@@ -115,7 +115,11 @@ _DOUBLE: Final[dict[str, Any]] = {
 
 def compile_high(symbols: Sequence[sympy.Symbol], expressions: Any, *, cse: bool = False) -> Callable[..., Any]:
     """Turn SymPy expressions into a function on `mpf` numbers that yields nan outside the real domain."""
-    finite = [sympy.sympify(e).xreplace({sympy.zoo: sympy.nan}) for e in expressions] if isinstance(expressions, list) else sympy.sympify(expressions).xreplace({sympy.zoo: sympy.nan})
+    finite = (
+        [sympy.sympify(e).xreplace({sympy.zoo: sympy.nan}) for e in expressions]
+        if isinstance(expressions, list)
+        else sympy.sympify(expressions).xreplace({sympy.zoo: sympy.nan})
+    )
     function: Callable[..., Any] = sympy.lambdify(list(symbols), finite, modules=[_HIGH, "mpmath"], cse=cse)
     return function
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, Literal
 
 import sympy
@@ -25,14 +25,14 @@ TARGETS: Final = ("math", "numpy")
 Rule = Callable[..., Any]
 
 
-class _Zero:
+class Zero:
     """The rule of an operand that carries no derivative."""
 
     def __repr__(self) -> str:
         return "ZERO"
 
 
-ZERO: Final = _Zero()
+ZERO: Final = Zero()
 
 
 class EachOperand:
@@ -44,6 +44,9 @@ class EachOperand:
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
+
+    #: There is no last rule: a loop over them would never end.
+    __iter__ = None
 
     def __getitem__(self, operand: int) -> Rule:
         return partial(self._rule, operand)
@@ -67,11 +70,14 @@ class Primitive:
         name: The name in programs and in `bpcompile ops`.
         sympy: The SymPy counterpart, called with one expression an operand.
         impl: The value on floats; may raise what `math` raises outside the domain.
-        forms: The printed form for each of `TARGETS`; for structural operations a function of the static parameters.
+        forms: The printed form for each of `TARGETS`, and under `notes` that of lecture style where it differs from NumPy's; for
+            structural operations a function of the static parameters, and of the operands' `shapes` if it has a parameter
+            of that name.
         vjp: One rule an operand, or `ZERO`; or `EachOperand`, for any number of them. Linear in `ct`.
         textbook: The local gradient of each operand as a lecture writes it, `(ans, *operands) -> local`; where absent the
             rule at `ct = 1` serves.
         result: What the operation yields.
+        passes: The result has the dtype of the first operand: moving truth values or integers about does not make them floats.
         total: Never raises, overflows or yields nan on finite operands of moderate size.
         domain: Where it is defined, for people.
         samples: Points inside the domain, away from kinks.
@@ -83,16 +89,19 @@ class Primitive:
         short: The stem that names a value of this operation: `sig` makes `sigy`.
         shape: Shape of the result from operand shapes, for operations that are not element-wise.
         cost: Arithmetic operations that one evaluation counts for.
+        array_samples: For structural operations, what to try them on: shapes of the operands, and static parameters.
+        draw: Makes the operands of an array sample where normal deviates would not do: `(rng, *shapes, **params)`.
     """
 
     name: str
     sympy: Callable[..., Any]
     impl: Callable[..., Any]
     forms: Mapping[str, Form | Callable[..., Form]]
-    vjp: Sequence[Rule | _Zero] | EachOperand
+    vjp: Sequence[Rule | Zero] | EachOperand
     samples: Sequence[tuple[float, ...]]
     textbook: Sequence[Rule] | None = None
     result: Literal["float", "bool", "int"] = "float"
+    passes: bool = False
     total: bool = False
     domain: str = "all reals"
     kinks: Sequence[Kink] = ()
@@ -103,6 +112,8 @@ class Primitive:
     short: str = ""
     shape: Callable[..., tuple[Any, ...]] | None = None
     cost: int = 1
+    array_samples: Sequence[tuple[tuple[tuple[Any, ...], ...], Mapping[str, Any]]] = ()
+    draw: Callable[..., tuple[Any, ...]] | None = None
 
     def __post_init__(self) -> None:
         for target in TARGETS:
@@ -119,17 +130,26 @@ class Primitive:
                 msg = f"{self.name}: sample {sample} for {len(self.vjp)} operands"
                 raise ValueError(msg)
         for rule in self.vjp:
-            if not isinstance(rule, _Zero) and _positional(rule) != len(self.vjp) + 2:
+            if not isinstance(rule, Zero) and _positional(rule) != len(self.vjp) + 2:
                 msg = f"{self.name}: a rule takes ct, ans and {len(self.vjp)} operands"
                 raise ValueError(msg)
         if self.textbook is not None and len(self.textbook) != len(self.vjp):
             msg = f"{self.name}: one textbook gradient an operand"
             raise ValueError(msg)
 
-    def form(self, target: str, params: Mapping[str, Any]) -> Form:
-        """Return how an equation with these static parameters is printed."""
-        form = self.forms[target]
-        return form if isinstance(form, Form) else form(**params)
+    def form(self, target: str, params: Mapping[str, Any], shapes: Sequence[tuple[Any, ...]] | None = None) -> Form:
+        """
+        Return how an equation is printed.
+
+        Args:
+            target: One of `TARGETS`, or `notes` for lecture style, which is NumPy's form unless the entry has another.
+            params: Its static parameters.
+            shapes: The shapes of its operands: `x.sum()` instead of `x.sum(axis=(0, 1))` where they are known.
+        """
+        form = self.forms["numpy" if target == "notes" and "notes" not in self.forms else target]
+        if isinstance(form, Form):
+            return form
+        return form(**params, shapes=shapes) if _wants_shapes(form) else form(**params)
 
     @property
     def variadic(self) -> bool:
@@ -157,6 +177,11 @@ class Primitive:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+
+@cache
+def _wants_shapes(form: Callable[..., Form]) -> bool:
+    return "shapes" in inspect.signature(form).parameters
 
 
 def _positional(rule: Rule) -> int:

@@ -8,8 +8,7 @@ the precedence ladder in `forms` and from nothing else.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from bpcompile.forms import Form, Prec
 
@@ -17,8 +16,7 @@ _NAME: Final = re.compile(r"[^\W\d]\w*(\[\d+\])*\Z")
 _NUMBER: Final = re.compile(r"[\d.]+\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """A piece of source with its place on the ladder; `op` names the operation on top."""
 
     text: str
@@ -46,17 +44,11 @@ def show(op: str, form: Form, operands: list[Text], *, notes: bool = False) -> T
     >>> show("sub", minus, [a, show("sub", minus, [b, c])]).text
     'a - (b - c)'
     """
-    parts: list[str] = []
     last = len(form.operands) - 1
-    for i, operand in enumerate(operands):
-        if form.flat and i == 0 and operand.op == op:
-            parts.append(operand.text[operand.text.index("(") + 1 : -1])  # max(max(a, b), c) is max(a, b, c)
-        elif i in form.loud and not (_NAME.match(operand.text) or operand.text.endswith(")") and operand.prec is Prec.ATOM):
-            parts.append(f"({operand.text})")
-        elif notes and i == 1 and op == "div" and operand.op in _POWERS:
-            parts.append(f"({operand.text})")
-        else:
-            parts.append(operand.within(form.operands[min(i, last)]))
+    if form.flat or form.loud or notes:
+        parts = [_part(op, form, i, operand, notes=notes) for i, operand in enumerate(operands)]
+    else:
+        parts = [o.text if o.prec >= form.operands[min(i, last)] else f"({o.text})" for i, o in enumerate(operands)]
     if op == "neg" and operands[0].op in _PRODUCTS:
         # (-a) * b and -(a * b) are the same float, and the first is how people write it.
         return Text(f"-{operands[0].text}", operands[0].prec, operands[0].op)
@@ -64,6 +56,17 @@ def show(op: str, form: Form, operands: list[Text], *, notes: bool = False) -> T
         return Text(f"{parts[0]}**{parts[1]}", form.prec, op)
     text = form.template.replace("{}", ", ".join(parts), 1) if "{}" in form.template else form.template.format(*parts)
     return Text(text, form.prec, op)
+
+
+def _part(op: str, form: Form, i: int, operand: Text, *, notes: bool) -> str:
+    """Return the text of one operand of a form with a rule of its own about parentheses."""
+    if form.flat and i == 0 and operand.op == op:
+        return operand.text[operand.text.index("(") + 1 : -1]  # max(max(a, b), c) is max(a, b, c)
+    if i in form.loud and not (_NAME.match(operand.text) or (operand.text.endswith(")") and operand.prec is Prec.ATOM)):
+        return f"({operand.text})"
+    if notes and i == 1 and op == "div" and operand.op in _POWERS:
+        return f"({operand.text})"
+    return operand.within(form.operands[min(i, len(form.operands) - 1)])
 
 
 _PRODUCTS: Final = ("mul", "div")

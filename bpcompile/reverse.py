@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import cache
 
 from bpcompile.ir import Atom, Builder, Dim, Eqn, Guard, Lit, Operand, Output, Param, Program, Shape, Var, value_of
-from bpcompile.primitive import REGISTRY, ZERO, EachOperand, Primitive
+from bpcompile.primitive import REGISTRY, ZERO, EachOperand, Primitive, Zero
 
 
 def reverse(program: Program, *, upstream: bool = True, textbook: bool = False) -> Program:
@@ -94,30 +94,36 @@ class _Reverse:
         builder = self.builder
         builder.origin, builder.span = eqn.out, eqn.span
         ct = value_of(self.adjoint[eqn.out])
+        outer = self.local.get(eqn.out, 1)
         operands = [value_of(a) for a in eqn.args]
         for i, arg in enumerate(eqn.args):
             rule = eqn.prim.vjp[i]
-            if not isinstance(arg, Var) or rule is ZERO or arg not in active:
+            if not isinstance(arg, Var) or isinstance(rule, Zero) or arg not in active:
                 continue
             builder.guard = eqn.guard
             inner = self.guard.get(arg, ())
             if len(inner) > len(eqn.guard) and eqn.prim.name == "select" and inner[len(eqn.guard)] == (eqn.args[0], i == 1):
                 # A branch of its own: its adjoint is only ever read where the branch is taken.
-                outer = self.local.get(eqn.out, 1)
-                self._contribute(arg, ct if _is_one(outer) else outer if _is_one(ct) else builder.emit(REGISTRY["chain"], (outer, ct)))
-                continue
-            if self.textbook:
+                self._contribute(arg, ct if _is_one(outer) else self._chain(outer, ct))
+            elif self.textbook and eqn.prim.shape is None:
                 rules = eqn.prim.textbook
-                local = rules[i](eqn.out, *operands, **eqn.params) if rules else rule(1, eqn.out, *operands, **eqn.params)  # type: ignore[operator]  # not ZERO
-                outer = self.local.get(eqn.out, 1)
-                local = outer * local if not _is_one(outer) else local
+                local = rules[i](eqn.out, *operands, **eqn.params) if rules else rule(1, eqn.out, *operands, **eqn.params)
+                local = local if _is_one(outer) else outer * local
                 if arg in self.inner and arg.shape == eqn.out.shape and inner == eqn.guard:
                     self.local[arg], self.adjoint[arg] = local, self.adjoint[eqn.out]
-                    continue
-                contribution = local if _is_one(ct) else builder.emit(REGISTRY["chain"], (local, ct)) if not _is_zero(local) else 0
+                else:
+                    self._contribute(arg, self._chain(local, ct))
             else:
-                contribution = rule(ct, eqn.out, *operands, **eqn.params)  # type: ignore[operator]  # not ZERO
-            self._contribute(arg, contribution)
+                # What moves or sums elements has no local gradient to write as a factor.
+                if not _is_one(outer):
+                    ct, outer = self._chain(outer, ct), 1
+                self._contribute(arg, rule(ct, eqn.out, *operands, **eqn.params))
+
+    def _chain(self, local: Operand, ct: Operand) -> Operand:
+        """Return local gradient times upstream gradient, as lecture notes write it."""
+        if _is_zero(local) or _is_one(ct):
+            return local
+        return self.builder.emit(REGISTRY["chain"], (local, ct))
 
     def _contribute(self, var: Var, contribution: Operand) -> None:
         """Add a contribution to the adjoint of `var`."""

@@ -839,6 +839,32 @@ def test_h084_unused_input(target, layout, style):
     assert (float(value), {k: float(v) for k, v in found.items()}) == (9.0, {"x": 6.0, "y": 0.0, "flag": 0.0})
 
 
+@pytest.mark.parametrize("text", ["s = x*2; s = 0.25; -s", "s = x*2; t = sqrt(0.5); t*2", "y = x*x; 3.0", "y = x; x - x"])
+def test_h084_output_that_depends_on_nothing(text):
+    """It is refused, or its gradient is zero; another value is never taken for the output."""
+    try:
+        value, found = evaluate(text, x=2.0)
+    except CompileError:
+        return
+    assert value == {"s = x*2; s = 0.25; -s": -0.25, "s = x*2; t = sqrt(0.5); t*2": 2 * math.sqrt(0.5), "y = x*x; 3.0": 3.0, "y = x; x - x": 0.0}[text]
+    assert found.get("x", 0.0) == 0
+
+
+def test_h084_constant_among_the_outputs():
+    for target in ("python", "numpy"):
+        (value, constant), gradients = build("def f(x):\n    c = 1.5\n    return x * x, c\n", target=target)(3.0)
+        assert (float(value), float(constant), [float(g) for g in gradients]) == (9.0, 1.5, [6.0])
+
+
+@both_targets
+@pytest.mark.parametrize("style", ["code", "notes"])
+def test_script_runs_with_plain_numbers(target, style):
+    """The page holds its example values as Python numbers, which have no methods."""
+    namespace = {}
+    exec(build("x = 2\ny = 3.0\nf = x*y\n", target=target, layout="script", style=style).source, namespace)
+    assert [float(namespace[n]) for n in ("f", "dx", "dy")] == [6.0, 3.0, 2.0]
+
+
 def test_h084_unused_array_has_a_gradient_of_its_shape():
     compiled = build("def f(x, y):\n    return x * x\n", target="numpy")
     for dtype in (np.float64, np.float32):
@@ -1007,7 +1033,9 @@ def test_h099_h101_m20_shapes_and_strides(text, shape):
     other = np.cos(base) + 0.1
     plain, wanted = call(compiled, {"x": base, "y": other})
     assert plain.shape == shape
-    variants = [np.asfortranarray(base), np.flip(base).copy()[tuple(slice(None, None, -1) for _ in shape)]]
+    variants = [np.array(base, order="F")]
+    if shape:
+        variants.append(np.flip(base).copy()[tuple(slice(None, None, -1) for _ in shape)])
     if size:
         variants.append(np.broadcast_to(base, shape))
     with np.errstate(all="raise"):

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
         ("x_1", "x_1"),
         ("_x", "_x"),
         ("x'", "x_prime"),
-        ("x″", "x_prime2"),
+        ("x″", "x_prime_prime"),
         ("α", "α"),
         ("\\alpha", "alpha"),
         ("\\alpha_{1}", "alpha_1"),
@@ -220,18 +220,32 @@ def test_an_input_may_shadow_what_the_file_uses(name):
 # -- temporaries ----------------------------------------------------------------------------------------------------------
 
 
+def assigned(source: str) -> list[str]:
+    """What the forward pass assigns to, in order."""
+    start = source.find("# forward pass") if "# forward pass" in source else source.index("def forward")
+    end = source.index("def backward") if "def backward" in source else source.index("# backward pass")
+    return [m[1] for line in source[start:end].splitlines() if (m := re.match(r"\s*(\w+) = ", line))]
+
+
 def forward_names(text: str, **options) -> list[str]:
-    source = compile_expression(text, check="off", **options).source
-    lines = source[source.index("# forward pass") : source.index("# backward pass")].splitlines()
-    return [m[1] for line in lines if (m := re.match(r"\s+(\w+) = ", line))]
+    return assigned(compile_expression(text, check="off", **options).source)
 
 
 def test_the_flat_staged_expression_gets_the_names_of_a_person():
+    x, y = sympy.symbols("x y")
+    flat = (x + 1 / (1 + sympy.exp(-y))) / (1 / (1 + sympy.exp(-x)) + (x + y) ** 2)
+    for options in ({}, {"style": "notes"}, {"layout": "split"}, {"layout": "script", "style": "notes"}, {"target": "numpy"}):
+        names = assigned(compile_gradient(flat, check="off", **options).source)
+        # Compact code may name what it computes once and reads twice.
+        assert sorted(n for n in names if n in _STAGES) == sorted(_STAGES)
+        if options.get("style") == "notes":
+            assert set(names) - {"x", "y"} == set(_STAGES)
+    # In forward code the quotient is one gate, as it is written.
     names = forward_names("(x + 1/(1 + exp(-y))) / (1/(1 + exp(-x)) + (x + y)**2)", style="notes")
-    assert names == ["sigy", "num", "sigx", "xpy", "xpysqr", "den", "invden", "f"]
-    # Compact code may name what it computes once and reads twice.
-    names = forward_names("(x + sigmoid(y)) / (sigmoid(x) + (x + y)**2)")
-    assert [n for n in names if not n.startswith("expneg")] == ["sigy", "num", "sigx", "xpy", "xpysqr", "den", "invden", "f"]
+    assert names == [n for n in _STAGES if n != "invden"]
+
+
+_STAGES = ["sigy", "num", "sigx", "xpy", "xpysqr", "den", "invden", "f"]
 
 
 @pytest.mark.parametrize(

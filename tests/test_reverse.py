@@ -240,6 +240,12 @@ SHAPES = [
     ("np.where(x > 0.5, np.sqrt(x), y)", {"x": ("N",), "y": ()}),
     ("np.where(y > 0, np.log(x + 3) * z, x)", {"x": ("M", "N"), "y": ("N",), "z": ("M", 1)}),
     ("y * 2", {"y": ("N",)}),
+    # A value with fewer axes than the condition of its branch: masked first, summed then.
+    ("np.where(x > 0, np.exp(y), x)", {"x": ("N",), "y": ()}),
+    ("np.where(x > 0, x * y, x)", {"x": ("N",), "y": ()}),
+    ("np.where(x > 0, x, np.exp(y) * x)", {"x": ("M", "N"), "y": ("M", 1)}),
+    ("np.where(x > 0, np.where(y > 0, np.sqrt(y) * z, z), x)", {"x": ("M", "N"), "y": ("N",), "z": ()}),
+    ("np.where(y > 0, np.exp(x) * y, x)", {"x": ("M", "N"), "y": ("N",)}),
     ("x * 0 + y", {"x": ("N",), "y": ("N",)}),
 ]
 

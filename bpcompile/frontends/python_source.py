@@ -217,6 +217,8 @@ def _computes(body: list[ast.stmt]) -> bool:
 
 def _main_function(functions: Mapping[str, ast.FunctionDef | ast.Lambda]) -> str:
     """Return the last function that no other one uses: the others serve it."""
+    if len(functions) == 1:
+        return next(iter(functions))
     used: set[str] = set()
     for name, node in functions.items():
         used.update(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and inner.id != name)

@@ -60,13 +60,18 @@ def _digamma_value(x: float) -> float:
 
 
 def _polygamma_value(n: int, x: float) -> float:
+    n = int(n)
     if n == 0:
         return _digamma_value(x)
     if x == math.inf or x != x:  # noqa: PLR0124  nan
         return 0.0 if x == math.inf else math.nan
     if x == -math.inf or _is_pole(x):
         return math.copysign(math.inf, (-1) ** (n + 1))
-    return float(_MP.polygamma(int(n), x))
+    if x < -100:
+        # mpmath steps up from x one by one. psi(n, x) + (-1)**(n + 1) * psi(n, 1 - x) has period 1: take it at the fractional part.
+        fraction = _MP.mpf(x) - math.floor(x)
+        return float(_MP.polygamma(n, fraction) + (-1) ** (n + 1) * (_MP.polygamma(n, 1 - fraction) - _MP.polygamma(n, 1 - _MP.mpf(x))))
+    return float(_MP.polygamma(n, x))
 
 
 def _beta_value(a: float, b: float) -> float:

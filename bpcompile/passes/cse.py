@@ -39,7 +39,7 @@ def share(program: Program) -> Program:
     same: dict[Var, Atom] = {}
     eqns: list[list[Eqn]] = []
     # The first version of an adjoint changes under its name when the next is added: nobody else may read it.
-    superseded = {before for eqn in program.eqns if (before := eqn.adds_to()) is not None}
+    superseded = {before for eqn in program.eqns if eqn.out.twin is not None and (before := eqn.adds_to()) is not None}
     for eqn in program.eqns:
         if same:
             eqn = _renamed_eqn(eqn, same)  # noqa: PLW2901  the equation goes on under its new operands
@@ -48,11 +48,14 @@ def share(program: Program) -> Program:
             # Another name for a value: what is computed from either is the same.
             number[eqn.out] = number.get(eqn.args[0], eqn.args[0])
             continue
-        if eqn.adds_to() is not None or (eqn.prim.name == "chain" and isinstance(eqn.args[0], Lit)):
+        if (eqn.out.twin is not None and eqn.adds_to() is not None) or (eqn.prim.name == "chain" and isinstance(eqn.args[0], Lit)):
             continue
         key = _key(eqn, number)
         value = number[eqn.out] = classes.setdefault(key, len(classes))
-        candidates = seen.setdefault(value, [])
+        candidates = seen.get(value)
+        if candidates is None:
+            seen[value] = [(eqn, len(eqns) - 1)]
+            continue
         found = next(((e, i) for e, i in candidates if e.guard == eqn.guard[: len(e.guard)]), None)
         if found is None:
             candidates.append((eqn, len(eqns) - 1))
@@ -83,7 +86,7 @@ def _nameless(eqn: Eqn) -> bool:
 
 def _renamed_eqn(eqn: Eqn, same: dict[Var, Atom]) -> Eqn:
     args = tuple([same.get(a, a) if isinstance(a, Var) else a for a in eqn.args])
-    guard = tuple([(new if isinstance(new := same.get(c, c), Var) else c, taken) for c, taken in eqn.guard])
+    guard = tuple([(new if isinstance(new := same.get(c, c), Var) else c, taken) for c, taken in eqn.guard]) if eqn.guard else ()
     return eqn if args == eqn.args and guard == eqn.guard else eqn.replace(args=args, guard=guard)
 
 

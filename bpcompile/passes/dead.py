@@ -25,7 +25,9 @@ def eliminate_dead(program: Program) -> Program:
     for eqn in reversed(program.eqns):
         if eqn.out in live:
             kept.append(eqn)
-            live.update(a for a in eqn.args if isinstance(a, Var))
+            for arg in eqn.args:
+                if isinstance(arg, Var):
+                    live.add(arg)
             if eqn.guard:
                 live.update(c for c, _ in eqn.guard)
     if len(kept) == len(program.eqns):

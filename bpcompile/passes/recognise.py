@@ -178,6 +178,12 @@ def _log1p(matcher: _Matcher, eqn: Eqn) -> _Match:
     return None
 
 
+def _softplus_of_log1p(matcher: _Matcher, eqn: Eqn) -> _Match:
+    """log1p(exp(x))."""
+    exponent = matcher.operands(eqn.args[0], "exp")
+    return ("softplus", exponent) if exponent else None
+
+
 def _expm1(matcher: _Matcher, eqn: Eqn) -> _Match:
     left, right = eqn.args
     if eqn.prim.name == "sub" and _is(right, 1):
@@ -221,6 +227,7 @@ _ALWAYS: dict[str, tuple[_Rule, ...]] = {"div": (_sigmoid,), "mul": (_sigmoid_pr
 _STABLE: dict[str, tuple[_Rule, ...]] = {
     "div": (_sinc,),
     "log": (_softplus, _log1p),
+    "log1p": (_softplus_of_log1p,),
     "sub": (_expm1,),
     "sqrt": (_hypot,),
 }
