@@ -378,13 +378,11 @@ def _template_folder() -> Path:
 def _docs(context: Mapping[str, Any]) -> dict[str, Any]:
     result, gradients = context["result"], context["gradients"]
     upstream = ", ".join(context["seeds"])
-    default = "1.0"
     return {
         "value_doc": f"Return {result}.",
         "value_and_grad_doc": f"Return {result} and its gradients {gradients}, given the upstream gradient {upstream}.",
         "forward_doc": f"Return {result} and a cache for `backward`.",
         "backward_doc": f"Return the gradients {gradients}, given the upstream gradient {upstream}.",
-        "seed_params": [f"{seed}={default}" for seed in context["seeds"]],
     }
 
 

@@ -235,8 +235,11 @@ def multiply(left: Operand, right: Operand, left_indices: str, right_indices: st
     Emit the contraction of two operands; a plain product where nothing but broadcasting is needed.
 
     Args:
-        left, right: Variables, or numbers (which have no indices).
-        left_indices, right_indices, output: One letter an axis, with the invariant of this module.
+        left: A variable, or a number (which has no indices).
+        right: The other factor.
+        left_indices: One letter an axis.
+        right_indices: One letter an axis.
+        output: The letters of the result; with the others they have the invariant of this module.
     """
     for indices, other in ((left_indices, right_indices), (right_indices, left_indices)):
         if other == output and other.endswith(indices):
@@ -383,7 +386,7 @@ def _greedy(terms: list[str], output: str, weights: dict[str, int]) -> list[tupl
         pairs = [(i, j) for i in range(len(terms)) for j in range(i + 1, len(terms))]
         # Neighbours first where there are many: all pairs of hundreds of factors would cost more than they save.
         pairs = pairs if len(terms) <= 4 * _EXHAUSTIVE else [(i, i + 1) for i in range(len(terms) - 1)]
-        _, i, j = min((_work(terms[i], terms[j], weights), i, j) for i, j in pairs)
+        _, i, j = min((_work(terms[first], terms[second], weights), first, second) for first, second in pairs)
         terms = _merged(terms, i, j, output)
         steps.append((i, j))
     return steps

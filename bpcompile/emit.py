@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bpcompile.forms import Prec
-from bpcompile.ir import Atom, Eqn, Lit, Output, Param, Program, Tree, Var, leaves
+from bpcompile.dims import names as dim_names
+from bpcompile.forms import Form, Prec
+from bpcompile.ir import Atom, Dim, Eqn, Lit, Output, Param, Program, Shape, Tree, Var, leaves, show_shape
 from bpcompile.naming import Names
 from bpcompile.printer import Text, show
 from bpcompile.targets import TARGETS, import_lines
@@ -74,6 +75,7 @@ class _Body:
         self.literals: dict[Lit, Text] = {}
         self.lines: list[Line] = []
         self.pending: dict[Var, Eqn] = {}
+        self.deferred: dict[Atom, tuple[Eqn, Form]] = {}
         self.risky: set[Var] = set()
         self.consumer: dict[Var, Var] = {}
         self.statement: dict[Var, str] = {}
@@ -120,6 +122,9 @@ class _Body:
                 if known.text.lstrip("-").startswith(self.target.module + "."):
                     self.emitter.modules.add({"np": "numpy"}.get(self.target.module, self.target.module))
             return known
+        if atom in self.deferred:
+            eqn, form = self.deferred.pop(atom)
+            self._write(eqn, form, form.statements, self._name(eqn))
         return self.env[atom]
 
     def run(self, *, inline_last: Callable[[Var], bool] | None = None) -> None:
@@ -131,6 +136,9 @@ class _Body:
         out = eqn.out
         version = self._previous(eqn) if out.twin is not None else None
         if version is not None:
+            if eqn.args[1] in self.deferred and eqn.prim.name == "add":
+                self._accumulate(eqn, version)
+                return
             added = self.text(eqn.args[1])
             sign = "+=" if eqn.prim.name == "add" else "-="
             self._take(eqn.args[1], out)
@@ -139,7 +147,13 @@ class _Body:
             return
         if eqn.prim.name == "copy" and self._copy(eqn, inline_last):
             return
-        text = self._operation(eqn)
+        form = self.form(eqn)
+        if form.statements:
+            self._by_statements(eqn, form)
+            return
+        text = self._operation(eqn, form)
+        if form.view and out in self.mutated:
+            text = Text(f"{text.within(Prec.ATOM)}.copy()")
         if self.is_named(out) and not (inline_last is not None and inline_last(out)):
             self.define(eqn, text)
         else:
@@ -161,7 +175,7 @@ class _Body:
         out = eqn.out
         fresh = source.prec < Prec.ATOM or not _IDENTIFIER.fullmatch(source.text) or isinstance(eqn.args[0], Lit)
         if inline_last is not None and inline_last(out):
-            self.env[out] = source
+            self.env[out] = Text(f"{source.text}.copy()") if self.emitter.is_array(out) and not fresh else source
             self.pending[out] = eqn
             return True
         if not self.is_named(out):
@@ -173,14 +187,46 @@ class _Body:
         if out.twin is not None and out not in self.mutated and not self.emitter.keeps_twin(out.twin):
             self.env[out] = source
             return True
-        if self.target.forms == "numpy" and not fresh and out in self.mutated:
+        if self.emitter.is_array(out) and not fresh and out in self.mutated:
             return False
         self._take(eqn.args[0], out)
         self.define(eqn, source)
         return True
 
-    def _operation(self, eqn: Eqn) -> Text:
-        form = eqn.prim.form(self.target.forms, eqn.params)
+    def form(self, eqn: Eqn) -> Form:
+        """Return how an operation is written for the target and in the style at hand."""
+        forms = eqn.prim.forms
+        form = forms.get("notes") if self.emitter.notes and self.target.forms == "numpy" else None
+        form = form or forms[self.target.forms]
+        return form if isinstance(form, Form) else form(**eqn.params)
+
+    def _by_statements(self, eqn: Eqn, form: Form) -> None:
+        """Emit what no expression says, now or where its value is added to an adjoint."""
+        self.deferred[eqn.out] = eqn, form
+        if not (form.accumulate and eqn.out.twin is None and self.uses.get(eqn.out, 0) == 1):
+            self.text(eqn.out)
+
+    def _accumulate(self, eqn: Eqn, name: str) -> None:
+        added, form = self.deferred.pop(eqn.args[1])
+        self._write(added.replace(out=eqn.out), form, form.accumulate, name)
+
+    def _write(self, eqn: Eqn, form: Form, templates: Sequence[str], name: str) -> None:
+        """Emit the lines of a form that has no expression."""
+        for i in form.atoms:
+            self._settle(eqn.args[i])
+        texts = [self.text(a) for a in eqn.args]
+        for arg in eqn.args:
+            self._take(arg, eqn.out)
+        self.emitter.modules.update(form.imports)
+        fresh = {word: self.names.unique(word) for word in form.fresh}
+        parts = [t.within(p) for t, p in zip(texts, _spread(form.operands, len(texts)), strict=True)]
+        for template in templates:
+            code = template.format(*parts, out=name, **fresh)
+            self.place(eqn, Line(code, eqn.note))
+            self.statement.setdefault(eqn.out, code)
+        self.env[eqn.out] = Text(name)
+
+    def _operation(self, eqn: Eqn, form: Form) -> Text:
         for i in form.atoms:
             if self.text(eqn.args[i]).prec < Prec.ATOM or not _IDENTIFIER.match(self.text(eqn.args[i]).text):
                 self._settle(eqn.args[i])
@@ -220,16 +266,19 @@ class _Body:
 
     def define(self, eqn: Eqn, text: Text) -> None:
         """Emit `name = text`."""
-        name = self.names.name(eqn.out) if eqn.out.twin is None else self.emitter.adjoint_name(eqn.out)
+        name = self._name(eqn)
         self._assign(eqn, "=", text, name)
         self.env[eqn.out] = Text(name)
+
+    def _name(self, eqn: Eqn) -> str:
+        return self.names.name(eqn.out) if eqn.out.twin is None else self.emitter.adjoint_name(eqn.out)
 
     def _assign(self, eqn: Eqn, sign: str, text: Text, name: str) -> None:
         code = text.text
         if eqn.guard and self.target.forms == "math" and eqn.out in self.risky:
             conditions = [self._condition(c, taken) for c, taken in eqn.guard]
             code = f"{text.within(Prec.OR)} if {' and '.join(conditions)} else 0.0"
-        self.place(eqn, Line(f"{name} {sign} {code}", eqn.note))
+        self.place(eqn, Line(f"{name} {sign} {code}", _joined(eqn.note, self.emitter.shape_note(eqn))))
         if sign == "=":
             self.statement[eqn.out] = f"{name} = {code}"
 
@@ -301,7 +350,7 @@ class Emitter:
         self.layout = layout
         self.notes = style == "notes"
         self.modules: set[str] = set()
-        self.names = Names(program, written)
+        self.names = Names(program, written, reserved=_size_names(program))
         # Where a pass has merged a line's temporaries, the user's program still says which line they belonged to.
         self.reader: dict[Var, Var] = {}
         for eqn in written.eqns:
@@ -365,6 +414,10 @@ class Emitter:
         self.names.of[var] = self._twin_names[twin]
         return self._twin_names[twin]
 
+    def is_array(self, var: Var) -> bool:
+        """Whether a value may be an array, which a second name would share; in a script without shapes all are floats."""
+        return self.target.forms == "numpy" and (self.layout != "script" or bool(var.shape))
+
     def keeps_twin(self, twin: Var) -> bool:
         """Whether the adjoint of a value has a statement of its own even if only one place reads it."""
         return twin in self.program.gradients or twin.stage
@@ -427,7 +480,7 @@ class Emitter:
                     body.lines.append(Line(f"{name} = {self._constant(gradient, param.tree)}", f"no gradient reaches {self.inputs[param.tree].text}" if gradient.value == 0 else ""))
                 elif body.env[gradient].text != name:
                     source = body.env[gradient].text
-                    body.lines.append(Line(f"{name} = {source + '.copy()' if self.target.forms == 'numpy' else source}", comment))
+                    body.lines.append(Line(f"{name} = {source + '.copy()' if self.is_array(gradient) else source}", comment))
                 continue
             line = f"{name} = {self._list(param.tree)}"
             body.lines.append(Line(line, comment))
@@ -445,6 +498,20 @@ class Emitter:
             return f"np.zeros_like({name})" if literal.value == 0 else f"np.full_like({name}, {literal.value!r})"
         return repr(float(literal.value))
 
+    def shape_note(self, eqn: Eqn) -> str:
+        """Return the shape reasoning of a line of the backward pass, in lecture style: `(5, 10) = (5, 3) . (3, 10)`."""
+        if not self.notes or eqn.origin is None or not any(a.shape for a in (eqn.out, *eqn.args)):
+            return ""
+        if eqn.adds_to() is not None:
+            return show_shape(eqn.out.shape)
+        spec = eqn.params.get("spec")
+        if spec and len(eqn.args) == 2:  # noqa: PLR2004  a product has two factors
+            left, right = _in_order(spec, eqn.args[0].shape, eqn.args[1].shape)
+            return f"{show_shape(eqn.out.shape)} = {show_shape(left)} . {show_shape(right)}"
+        if eqn.prim.name in {"sum", "mean"}:
+            return f"{show_shape(eqn.args[0].shape)} -> {show_shape(eqn.out.shape)}"
+        return show_shape(eqn.out.shape)
+
     # -- the file ------------------------------------------------------------------------------------------------------
 
     def context(self) -> dict[str, Any]:
@@ -457,11 +524,10 @@ class Emitter:
         constants = [Line(f"{n} = {t}") for n, t in zip(self.output_names, outputs, strict=True) if n != t]
         params = list(self.names.params)
         seeds = list(self.seed_names)
-        entry: list[Line] = []
+        wrapped = numpy and self.layout != "script"
         seed_entry: list[Line] = []
-        if numpy and self.layout != "script":
+        if wrapped:
             self.modules.add("numpy")
-            entry = self._entry_lines()
             seed_entry = [
                 Line(f"{seed} = np.broadcast_to(np.asarray({seed}, dtype={output}.dtype), {output}.shape)")
                 for seed, output in zip(seeds, self.output_names, strict=True)
@@ -473,6 +539,7 @@ class Emitter:
         gradients = [name for _, name in self.gradient_names]
         cache = self._cached(params) if self.layout == "split" else []
         backward = self.backward.lines
+        entry = [*(self._entry_lines() if wrapped else []), *unpack]
         return {
             "layout": self.layout,
             "target": self.target.name,
@@ -483,8 +550,11 @@ class Emitter:
             "result": results,
             "gradients": _tuple(gradients),
             "gradient_names": gradients,
-            "array_entry": numpy and self.layout != "script",
-            "entry": layout(entry + unpack),
+            "array_entry": wrapped,
+            "seed_params": [f"{seed}=1.0" for seed in seeds],
+            "entry": layout([*entry, *self._size_lines([*self.body.lines, *backward])]),
+            "sizes": layout(self._size_lines([*self.body.lines, *backward])),
+            "value_entry": layout([*entry, *self._size_lines(value.lines)]),
             "value_lines": layout(value.lines + constants),
             "forward_lines": layout(self.body.lines + constants),
             "seed_lines": layout(seed_entry),
@@ -493,29 +563,45 @@ class Emitter:
             "examples": [f"{n} = {_example(p)}" for p, n in zip(self.params, params, strict=True)],
         }
 
+    def _arrays(self) -> list[tuple[str, Var]]:
+        return [(n, p.tree) for p, n in zip(self.params, self.names.params, strict=True) if isinstance(p.tree, Var)]
+
     def _entry_lines(self) -> list[Line]:
+        """Return the lines that make arrays of the arguments and compare their sizes."""
+        arrays = self._arrays()
+        shaped = any(var.shape for _, var in arrays)
         lines = []
-        shaped = any(v.shape for p in self.params for v in p.leaves())
-        names = []
-        for param, name in zip(self.params, self.names.params, strict=True):
-            if isinstance(param.tree, Var):
-                ndim = f", ndim={len(param.tree.shape)}" if shaped else ""
-                lines.append(Line(f'{name} = _array("{name}", {name}{ndim})'))
-                names.append((name, param.tree.shape))
-        if not shaped and len(names) > 1:
-            lines.append(Line(f"_same_shape({', '.join(f'{n}={n}' for n, _ in names)})"))
-        dims: dict[Any, str] = {}
-        for name, shape in names:
-            for axis, dim in enumerate(shape):
-                here = f"{name}.shape[{axis}]"
-                if isinstance(dim, int):
-                    lines.append(Line(f'_same_size({name}={here}, declared={dim})'))
-                elif dim in dims:
-                    first = dims[dim]
-                    lines.append(Line(f"_same_size({first.partition('.')[0]}={first}, {name}={here})"))
-                else:
-                    dims[dim] = here
+        for name, var in arrays:
+            function = "_array" if var.dtype == "float" else "_integers"
+            lines.append(Line(f'{name} = {function}("{name}", {name}{f", ndim={len(var.shape)}" if shaped else ""})'))
+        lists = [(n, p.tree) for p, n in zip(self.params, self.names.params, strict=True) if not isinstance(p.tree, Var)]
+        for name, tree in lists:
+            convert = f'_array("{name}", %s{", ndim=0" if shaped else ""})'
+            lines.append(Line(f"{name} = {_each(tree, name, convert)}"))
+        if not shaped and len(arrays) + sum(1 for _, tree in lists for _ in leaves(tree)) > 1:
+            named = [f"{n}={n}" for n, _ in arrays] + [f"{n}{_path(path, '_')}={n}{_path(path)}" for n, tree in lists for _, path in _paths(tree)]
+            lines.append(Line(f"_same_shape({', '.join(named)})"))
+        places: dict[Dim, list[tuple[str, int]]] = {}
+        for name, var in arrays:
+            for axis, dim in enumerate(var.shape):
+                places.setdefault(dim, []).append((name, axis))
+        for dim, where in places.items():
+            sizes = ", ".join(f"{name}.shape[{axis}]" for name, axis in where)
+            if isinstance(dim, int):
+                lines.append(Line(f'_same_size("{dim}", {dim}, {sizes})'))
+            elif len(where) > 1:
+                lines.append(Line(f'_same_size("{dim}", {sizes})'))
         return lines
+
+    def _size_lines(self, lines: Sequence[Line]) -> list[Line]:
+        """Return the lines that read the sizes which other lines use by name."""
+        used = {word for line in lines for word in _IDENTIFIER.findall(line.code)}
+        found: dict[str, str] = {}
+        for name, var in self._arrays():
+            for axis, dim in enumerate(var.shape):
+                if isinstance(dim, str) and dim in used:
+                    found.setdefault(dim, f"{name}.shape[{axis}]")
+        return [Line(f"{dim} = {place}") for dim, place in found.items()]
 
     def _unpack(self, param: Param, name: str) -> str:
         def show_tree(tree: Tree) -> str:
@@ -532,7 +618,8 @@ class Emitter:
         if self.target.forms == "numpy":
             used.update(self.output_names)
         inputs = [t.text for v, t in self.inputs.items() if v not in self.seeds and "[" not in t.text]
-        computed = [self.body.env[var].text for var in self.body.statement]
+        computed = [*(line.code.partition(" ")[0] for line in self._size_lines(self.backward.lines))]
+        computed += [self.body.env[var].text for var in self.body.statement]
         return [n for n in dict.fromkeys([*params, *inputs, *computed]) if n in used]
 
     def emitted(self, text: str) -> Emitted:
@@ -546,6 +633,32 @@ class Emitter:
             seeds=list(self.seed_names),
             gradients=list(self.gradient_names),
         )
+
+
+def _size_names(program: Program) -> list[str]:
+    """Return the names of sizes, which are variables of the emitted functions."""
+    return [name for v in program.inputs() for dim in v.shape for name in dim_names(dim)]
+
+
+def _in_order(spec: str, left: Shape, right: Shape) -> tuple[Shape, Shape]:
+    """
+    Return the shapes of two factors as a product reads: what is summed over stands in the middle.
+
+    >>> _in_order("ik,jk->ij", (5, 3), (10, 3))
+    ((5, 3), (3, 10))
+    """
+    inputs, _, output = spec.partition("->")
+    a, b = inputs.split(",")
+    summed = [i for i in a if i in b and i not in output]
+    size = {**dict(zip(a, left, strict=True)), **dict(zip(b, right, strict=True))}
+    first = [i for i in a if i not in summed] + summed
+    second = summed + [i for i in b if i not in summed]
+    return tuple(size[i] for i in first), tuple(size[i] for i in second)
+
+
+def _spread(operands: Sequence[Prec], count: int) -> list[Prec]:
+    """Return the precedence of each of `count` operands: the last one given repeats."""
+    return [operands[min(i, len(operands) - 1)] for i in range(count)]
 
 
 def layout(lines: Sequence[Line]) -> list[str]:
@@ -574,6 +687,34 @@ def _paths(tree: Tree) -> list[tuple[Var, tuple[int, ...]]]:
         else:
             stack.extend((child, (*path, i)) for i, child in reversed(list(enumerate(node))))
     return found
+
+
+def _path(path: tuple[int, ...], between: str = "") -> str:
+    """
+    Return subscripts, or the same as a part of a name.
+
+    >>> _path((0, 2)), _path((0, 2), "_")
+    ('[0][2]', '0_2')
+    """
+    return between.join(map(str, path)) if between else "".join(f"[{i}]" for i in path)
+
+
+def _each(tree: Tree, name: str, template: str) -> str:
+    """
+    Return an expression that converts every element of a nested list.
+
+    >>> _each((Var(), Var()), "w", "f(%s)")
+    '[f(item) for item in w]'
+    """
+    depth = 0
+    while not isinstance(tree, Var) and tree:
+        tree, depth = tree[0], depth + 1
+    text = template % "item"
+    for level in range(depth, 0, -1):
+        inner = "item" if level == depth else f"row{level}"
+        outer = name if level == 1 else f"row{level - 1}"
+        text = f"[{text} for {inner} in {outer}]"
+    return text
 
 
 def _tuple(names: Sequence[str]) -> str:

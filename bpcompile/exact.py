@@ -91,7 +91,7 @@ def _exact_mpf(value: float, kind: type) -> Any:
 
 def exact_mpf(value: float) -> Any:
     """Return the number that a literal stands for as an `mpf`; a truth value stays as it is."""
-    return value if isinstance(value, bool) else _exact_mpf(value, type(value))
+    return value if isinstance(value, bool) else _exact_mpf(value, type(value))  # type: ignore[arg-type]  # a class is hashable, whatever its instances are
 
 
 def as_double(value: Any) -> Any:

@@ -552,7 +552,8 @@ def _holds_value(argument: ast.expr) -> bool:
 
 
 def _elementwise(function: Callable[..., Any], arity: int) -> Callable[..., Any]:
-    return np.frompyfunc(function, arity, 1)
+    applied: Callable[..., Any] = np.frompyfunc(function, arity, 1)
+    return applied
 
 
 def _call_any(function: Callable[..., Any]) -> Callable[..., Any]:

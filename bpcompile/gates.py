@@ -118,13 +118,13 @@ def _prove(primitive: Primitive, operand: int, literals: Literals) -> Gate:
     samples = _samples(primitive, free)
     verdict: Status = "proved"
     for difference in differences:
-        error = _largest(difference, want, [ct, *[symbols[i] for i in free]], samples)
-        if error is None:
+        distance = _largest(difference, want, [ct, *[symbols[i] for i in free]], samples)
+        if distance is None:
             return Gate(name, "unchecked", "no sample lies in the domain")
         # Constants are doubles, and series near a removable singularity are right to double precision.
-        if error > _DOUBLE:
+        if distance > _DOUBLE:
             return Gate(name, "failed", f"the rule of operand {operand + 1} is not SymPy's derivative")
-        if error > _EXACT:
+        if distance > _EXACT:
             verdict = "numeric"
         if verdict == "proved" and not all(_is_zero(d) for d in _cases(difference, symbols, free, samples)):
             verdict = "numeric"

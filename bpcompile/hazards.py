@@ -127,7 +127,7 @@ def _jump(before: list[Eqn], eqn: Eqn, inputs: list[Var]) -> float | None:
                 low, high = (middle, high) if bool(side) is bool(left) else (low, middle)
             env = at(low)
             yes, no = _read(env, eqn.args[1]), _read(env, eqn.args[2])
-            if yes is not None and no is not None and abs(yes - no) > 1e-6 * (1.0 + abs(yes) + abs(no)):  # noqa: PLR2004  far above rounding
+            if yes is not None and no is not None and abs(yes - no) > 1e-6 * (1.0 + abs(yes) + abs(no)):
                 return abs(yes - no)
     return None
 

@@ -11,6 +11,7 @@ import builtins
 import keyword
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 from bpcompile.ir import Atom, Eqn, Lit, Program, Var
@@ -19,7 +20,7 @@ from bpcompile.ir import Atom, Eqn, Lit, Program, Var
 RESERVED: Final = frozenset(
     {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "__debug__"}
     | {"math", "np", "numpy", "scipy", "special", "value", "value_and_grad", "forward", "backward", "cache"}
-    | {"_array", "_same_shape", "_same_size"}
+    | {"_array", "_integers", "_same_shape", "_same_size"}
     | {"l", "O", "I"},
 )
 _LONGEST: Final = 12
@@ -57,15 +58,16 @@ class Names:
     Args:
         program: The program to be printed.
         written: The same before gates were spelled out for the target.
+        reserved: Names that are taken already.
 
     Attributes:
         changed: What had to be renamed: (the user's name, the name in the output).
     """
 
-    def __init__(self, program: Program, written: Program | None = None) -> None:
+    def __init__(self, program: Program, written: Program | None = None, reserved: Iterable[str] = ()) -> None:
         self.of: dict[Var, str] = {}
         self.changed: list[tuple[str, str]] = []
-        self._taken: set[str] = set(RESERVED)
+        self._taken: set[str] = {*RESERVED, *reserved}
         # Values are named after the gate that the user wrote, not after how the target spells it.
         self._definition: dict[Var, Eqn] = {eqn.out: eqn for p in (program, written) if p is not None for eqn in p.eqns}
         self._stems: dict[Var, str] = {}
@@ -181,7 +183,7 @@ class Names:
                     if isinstance(top, Lit):
                         self._roles.setdefault(eqn.out, "invden")
                     elif self._is_compound(top):
-                        self._roles.setdefault(top, "num")  # type: ignore[arg-type]
+                        self._roles.setdefault(top, "num")
             elif eqn.prim.name == "mul":
                 for a, b in (eqn.args, eqn.args[::-1]):
                     if isinstance(b, Var) and self._roles.get(b) == "invden" and self._is_compound(a):

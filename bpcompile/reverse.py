@@ -102,7 +102,7 @@ class _Reverse:
                 continue
             builder.guard = eqn.guard
             inner = self.guard.get(arg, ())
-            if len(inner) > len(eqn.guard) and eqn.prim.name == "select" and inner[len(eqn.guard)] == (eqn.args[0], i == 1):
+            if self._is_own_branch(eqn, i, inner):
                 # A branch of its own: its adjoint is only ever read where the branch is taken.
                 self._contribute(arg, ct if _is_one(outer) else self._chain(outer, ct))
             elif self.textbook and eqn.prim.shape is None:
@@ -119,6 +119,13 @@ class _Reverse:
                     ct, outer = self._chain(outer, ct), 1
                 self._contribute(arg, rule(ct, eqn.out, *operands, **eqn.params))
 
+    @staticmethod
+    def _is_own_branch(eqn: Eqn, i: int, inner: Guard) -> bool:
+        """Whether operand i is computed for this branch of a `select` alone, element by element."""
+        if eqn.prim.name != "select" or len(inner) <= len(eqn.guard) or eqn.args[i].shape != eqn.out.shape:
+            return False
+        return inner[len(eqn.guard)] == (eqn.args[0], i == 1)
+
     def _chain(self, local: Operand, ct: Operand) -> Operand:
         """Return local gradient times upstream gradient, as lecture notes write it."""
         if _is_zero(local) or _is_one(ct):
@@ -131,13 +138,15 @@ class _Reverse:
         if _is_zero(contribution):
             return
         outer = self.guard.get(var, ())
-        contribution = self._unbroadcast(contribution, var.shape)
-        for depth in range(len(builder.guard), len(outer), -1):
+        # A sum over elements mixes those for which the branch is taken with those for which it is not, so it comes after the mask.
+        summed = isinstance(contribution, Var) and contribution.shape != var.shape
+        for depth in range(len(builder.guard), 0 if summed else len(outer), -1):
             condition, taken = builder.guard[depth - 1]
             builder.guard = builder.guard[: depth - 1]
             branches = (contribution, 0.0) if taken else (0.0, contribution)
             contribution = builder.emit(REGISTRY["select"], (condition, *branches))
         builder.guard = outer
+        contribution = self._unbroadcast(contribution, var.shape)
         before = self.adjoint.get(var)
         if before is not None:
             after = builder.emit(REGISTRY["add"], (before, contribution))

@@ -215,7 +215,7 @@ DOMAINS: Final[dict[str, _Domain]] = {
     **dict.fromkeys("tan sec csc cot".split(), lambda x: abs(math.cos(x)) > 0.1 and abs(math.sin(x)) > 0.1),
     **dict.fromkeys("lt le gt ge eq ne min max".split(), lambda x, y: abs(x - y) > 1e-3),
     **dict.fromkeys("hypot atan2".split(), lambda x, y: abs(x) > 0.05 and abs(y) > 0.05),
-    **dict.fromkeys("floor ceil trunc".split(), lambda x: _whole(x)),
+    **dict.fromkeys("floor ceil trunc".split(), _whole),
     **dict.fromkeys("mod fmod".split(), lambda x, y: abs(y) > 0.1 and _whole(x / y)),
     "div": lambda x, y: abs(y) > 0.05,
     "log1p": lambda x: x > -0.95,
@@ -299,7 +299,11 @@ def sample(seed: int, *, size: int = 12, primitives: Iterable[str] | None = None
                 sense = values[condition]
                 pair = (branch, other) if source.random() < 0.8 else (other, branch)
                 chosen = pair[0] if sense else pair[1]
-                if math.isfinite(value(chosen)) and abs(value(chosen)) < 40 and not (chosen is branch and inner in {"asin", "acosh"} and abs(abs(values[arg]) - 1) < 0.05):
+                if (
+                    math.isfinite(value(chosen))
+                    and abs(value(chosen)) < 40
+                    and not (chosen is branch and inner in {"asin", "acosh"} and abs(abs(values[arg]) - 1) < 0.05)
+                ):
                     keep(emit("select", condition, *pair))
             continue
         if kind < 0.22 and bools:

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 from scipy import special
 
 #: Values at the points of a program.
@@ -665,8 +664,3 @@ def sample(source: random.Random, *, flavour: str | None = None, form: str | Non
     form = "line" if flavour == "line" else form or source.choice(("function", "function", "script"))
     length = source.choice((1, 2, 3, 4, 5, 6, 8, 12)) if statements is None else statements
     return Writer(source, flavour=flavour, form=form, points=points, lists=lists and form != "line").write(length)
-
-
-def samples(**settings: Any) -> st.SearchStrategy[Sample]:
-    """Return a strategy of programs."""
-    return st.randoms(use_true_random=False).map(lambda source: sample(source, **settings))

@@ -146,7 +146,9 @@ def test_whatever_the_names_the_output_runs(names):
 
 
 def identifiers(text: str) -> set[str]:
-    return {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)} | {a.arg for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) for a in n.args.args}
+    return {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)} | {
+        a.arg for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) for a in n.args.args
+    }
 
 
 @pytest.mark.parametrize("name", "el ef ir ict ot et iag iff".split())
@@ -165,7 +167,7 @@ def test_d_before_a_name_may_be_another_word(name):
 def test_an_input_may_be_called_as_a_gradient(first, second):
     compiled = compile_expression(f"{first}**2 * {second}", check="fast")
     order = [n for _, n in compiled.emitted.params]
-    point = {n: v for n, v in zip(order, (3.0, 5.0), strict=True)}
+    point = dict(zip(order, (3.0, 5.0), strict=True))
     by_name = {p.name: point[n] for p, n in compiled.emitted.params}
     a, b = by_name[first], by_name[second]
     value, gradients = compiled(*point.values())
@@ -178,7 +180,9 @@ def test_an_input_may_be_called_as_a_gradient(first, second):
 
 def test_all_three_of_a_name_its_gradient_and_the_way_out():
     compiled = compile_expression("x * dx * d_x * d_x2", check="fast")
-    value, gradients = compiled(2.0, 3.0, 5.0, 7.0) if [n for _, n in compiled.emitted.params] == ["x", "dx", "d_x", "d_x2"] else compiled(*sorted_point(compiled))
+    value, gradients = (
+        compiled(2.0, 3.0, 5.0, 7.0) if [n for _, n in compiled.emitted.params] == ["x", "dx", "d_x", "d_x2"] else compiled(*sorted_point(compiled))
+    )
     assert value == 210.0
     assert {p.name: g for (p, _), g in zip(compiled.emitted.gradients, gradients, strict=True)} == {"x": 105.0, "dx": 70.0, "d_x": 42.0, "d_x2": 30.0}
 
@@ -188,7 +192,10 @@ def sorted_point(compiled):
     return [numbers[p.name] for p, _ in compiled.emitted.params]
 
 
-@pytest.mark.parametrize("name", "x0 x1 t0 t1 v1 v3 sum1 sum2 cond1 pick1 prod1 expnegx invden den num sigx xpy f1 quot1 diff1 xsqr sinx cosx negx dsinx expnegabsx xneg xnonneg".split())
+@pytest.mark.parametrize(
+    "name",
+    "x0 x1 t0 t1 v1 v3 sum1 sum2 cond1 pick1 prod1 expnegx invden den num sigx xpy f1 quot1 diff1 xsqr sinx cosx negx dsinx expnegabsx xneg xnonneg".split(),
+)
 @pytest.mark.parametrize("target", ["python", "numpy"])
 def test_an_input_may_be_called_as_a_temporary(name, target):
     text = f"(x + 1/(1 + exp(-{name})) + sin(x)) / (1/(1 + exp(-x)) + (x + {name})**2) + cos(sin(x) + {name})"
@@ -297,7 +304,23 @@ def test_a_kept_name_is_not_reported():
     assert "is called" not in compiled.source
 
 
-@pytest.mark.parametrize("name", ['"""', 'x"""\nimport os\n"""', "x\nimport os", "x # \n", "\\", "x\\", "'''", '__import__("os").system("true")', "{{ 7 * 7 }}", "{% raw %}", "x\r\nimport os", "x\u2028import os"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        '"""',
+        'x"""\nimport os\n"""',
+        "x\nimport os",
+        "x # \n",
+        "\\",
+        "x\\",
+        "'''",
+        '__import__("os").system("true")',
+        "{{ 7 * 7 }}",
+        "{% raw %}",
+        "x\r\nimport os",
+        "x\u2028import os",
+    ],
+)
 @pytest.mark.parametrize("layout", ["function", "split", "script"])
 def test_a_name_cannot_inject_code(name, layout):
     symbol, x = sympy.Symbol(name, real=True), sympy.Symbol("q", real=True)
@@ -327,7 +350,9 @@ print(compile_expression("max(a, b, c) * hypot(d, e) + sin(a * b) * sin(b * a)",
 
 def test_names_do_not_depend_on_the_hash_seed():
     outputs = {
-        subprocess.run([sys.executable, "-c", _SCRIPT], env={**os.environ, "PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+        subprocess.run(
+            [sys.executable, "-c", _SCRIPT], env={**os.environ, "PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True, cwd=ROOT
+        ).stdout
         for seed in (0, 1, 42)
     }
     assert len(outputs) == 1

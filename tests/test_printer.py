@@ -30,10 +30,10 @@ class Tree:
     """An operation on trees, names and numbers."""
 
     op: str
-    args: tuple[Tree | str | float | bool, ...]
+    args: tuple[Tree | str | float, ...]
 
 
-def printed(tree: Tree | str | float | bool, target: str, *, full: bool = False) -> Text:
+def printed(tree: Tree | str | float, target: str, *, full: bool = False) -> Text:
     """The text of a tree; with `full`, in parentheses everywhere."""
     if isinstance(tree, str):
         return Text(tree)
@@ -278,7 +278,21 @@ def test_numbers_round_trip(target, value):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(math.pi, "pi"), (-math.pi, "-pi"), (math.e, "e"), (-math.e, "-e"), (math.inf, "inf"), (-math.inf, "-inf"), (math.nan, "nan"), (1 / 3, "0.3333333333333333"), (2, "2"), (2.0, "2.0"), (-0.0, "-0.0"), (1e300, "1e+300"), (True, "True")],
+    [
+        (math.pi, "pi"),
+        (-math.pi, "-pi"),
+        (math.e, "e"),
+        (-math.e, "-e"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
+        (math.nan, "nan"),
+        (1 / 3, "0.3333333333333333"),
+        (2, "2"),
+        (2.0, "2.0"),
+        (-0.0, "-0.0"),
+        (1e300, "1e+300"),
+        (True, "True"),
+    ],
 )
 def test_constants_are_named(value, text):
     for target, module in (("python", "math."), ("numpy", "np.")):
@@ -327,7 +341,9 @@ def test_a_form_knows_its_module():
         for target in ("math", "numpy"):
             form = entry.form(target, {})
             assert isinstance(form, Form)
-            modules = {m for word, m in (("math.", "math"), ("np.", "numpy"), ("special.", "scipy.special")) if re.search(rf"\b{re.escape(word)}", form.template)}
+            modules = {
+                m for word, m in (("math.", "math"), ("np.", "numpy"), ("special.", "scipy.special")) if re.search(rf"\b{re.escape(word)}", form.template)
+            }
             assert set(form.imports) == modules, (entry.name, target)
 
 

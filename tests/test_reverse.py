@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_the_first_contribution_starts_the_others_add():
     result = joint(program)
     versions = [eqn for eqn in result.eqns if eqn.out.twin is names["x"]]
     assert [eqn.adds_to() is not None for eqn in versions] == [False, True, True, True]
-    for before, after in zip(versions, versions[1:], strict=False):
+    for before, after in itertools.pairwise(versions):
         assert after.adds_to() is before.out
     assert result.gradients[names["x"]] is versions[-1].out
 

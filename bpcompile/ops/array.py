@@ -5,7 +5,7 @@ Static parameters (`axis`, `keepdims`, `shape`, `index`, ...) are keyword-only a
 never negative; sizes are dimensions as in `dims`, and values want them as numbers (`at_sizes`). An index is a tuple of positions,
 `("slice", start, stop, step)` and None, as they stand in brackets.
 
-A bound of a slice is taken to lie inside an axis whose size only run time knows.
+The bounds of a slice are taken to lie inside an axis whose size only run time knows, and in order.
 
 >>> from bpcompile.ir import Builder, Var
 >>> x = Var(name="x", shape=("N", 4))
@@ -231,9 +231,9 @@ def flip(x: Any, axis: int) -> Any:
 
 def _shifted(x: Any, axis: int, places: int) -> Any:
     """Emit an array moved by one place along an axis, zeros coming in: to the right for places = 1, to the left for -1."""
-    part = ("slice", None, -1, None) if places > 0 else ("slice", 1, None, None)
-    widths = tuple(((1, 0) if places > 0 else (0, 1)) if i == axis else (0, 0) for i in range(len(x.shape)))
-    return pad(getitem(x, index=along(axis, part)), widths=widths)
+    front, back = along(axis, ("slice", None, -1, None)), along(axis, ("slice", 1, None, None))
+    source, target = (front, back) if places > 0 else (back, front)
+    return embed(x, getitem(x, index=source), index=target)
 
 
 def zeros_for(like: Any, *values: Any) -> Any:
@@ -265,7 +265,7 @@ def _spread_form(*, axis: tuple[int, ...], keepdims: bool) -> Form:
     )
 
 
-_REDUCTIONS: Final = (
+_REDUCTIONS: Final[tuple[tuple[tuple[Shape, ...], dict[str, Any]], ...]] = (
     ((("N",),), {"axis": (0,), "keepdims": False}),
     ((("N", "D"),), {"axis": (0,), "keepdims": False}),
     ((("N", "D"),), {"axis": (1,), "keepdims": False}),
@@ -290,7 +290,7 @@ sum_ = define(
     notes="Also emitted by the reverse pass to undo broadcasting; on scalars it is the identity.",
 )
 
-spread = define(
+spread: Primitive = define(
     name="spread",
     sympy=lambda ct, x, **_: ct,
     impl=_spread_value,
@@ -584,7 +584,7 @@ cumprod = define(
     short="cumprod",
     notes="y_k = x_0 ... x_k, so dx_i = (x_0 ... x_{i-1}) S_i with S_i = ct_i + x_{i+1} S_{i+1}: no division, right where elements are 0.",
 )
-cumprod_before = define(
+cumprod_before: Primitive = define(
     name="cumprod_before",
     sympy=no_sympy,
     impl=_before_value,
@@ -597,7 +597,7 @@ cumprod_before = define(
     short="before",
     notes="The product of the elements before each one; 1 for the first.",
 )
-discounted = define(
+discounted: Primitive = define(
     name="discounted",
     sympy=no_sympy,
     impl=_discounted_value,
@@ -613,7 +613,7 @@ discounted = define(
     short="sums",
     notes="S_i = r_i + x_{i+1} S_{i+1}, from the end.",
 )
-cumsum = define(
+cumsum: Primitive = define(
     name="cumsum",
     sympy=no_sympy,
     impl=lambda x, *, axis: np.cumsum(x, axis=axis),
@@ -801,7 +801,7 @@ getitem = define(
     total=True,
     cost=0,
 )
-embed = define(
+embed: Primitive = define(
     name="embed",
     sympy=no_sympy,
     impl=_embed_value,
@@ -821,7 +821,7 @@ embed = define(
     cost=0,
     notes="The vjp of `getitem`: zeros, with a part filled in.",
 )
-setitem = define(
+setitem: Primitive = define(
     name="setitem",
     sympy=no_sympy,
     impl=_setitem_value,
@@ -906,9 +906,14 @@ _PICKS: Final = (
 )
 
 
-def _draw_gather(rng: Any, x: Shape, *indices: Shape, axes: tuple[int, ...]) -> tuple[Any, ...]:
+def _draw_gather(rng: Any, x: tuple[int, ...], *indices: tuple[int, ...], axes: tuple[int, ...]) -> tuple[Any, ...]:
     # A small range of positions, so that some repeat; negative ones count from the end.
     return (rng.standard_normal(x), *(rng.integers(-1, max(1, x[axis] - 1), shape) for axis, shape in zip(axes, indices, strict=True)))
+
+
+def _draw_scatter(rng: Any, like: tuple[int, ...], ct: tuple[int, ...], *indices: tuple[int, ...], axes: tuple[int, ...]) -> tuple[Any, ...]:
+    drawn = _draw_gather(rng, like, *indices, axes=axes)
+    return (drawn[0], rng.standard_normal(ct), *drawn[1:])
 
 
 gather = define(
@@ -934,7 +939,7 @@ scatter_add = define(
     vjp=EachOperand(_scatter_rule),
     samples=((1.5, 2.0, 0.0),),
     array_samples=tuple(((x, _gather_shape(x, *indices, axes=axes), *indices), {"axes": axes}) for x, indices, axes in _PICKS),
-    draw=lambda rng, x, ct, *indices, axes: (lambda drawn: (drawn[0], rng.standard_normal(ct), *drawn[1:]))(_draw_gather(rng, x, *indices, axes=axes)),
+    draw=_draw_scatter,
     shape=_scatter_shape,
     notes="The vjp of `gather`: repeated positions accumulate (np.add.at), as `x[i] += ct` would not.",
 )
@@ -1072,7 +1077,12 @@ stack = define(
     forms=forms(_stack_form),
     vjp=EachOperand(lambda i, ct, ans, *xs, axis: getitem(ct, index=along(axis, i))),
     samples=((1.5, 2.0),),
-    array_samples=((((), (), ()), {"axis": 0}), ((("N",), ("N",)), {"axis": 0}), ((("N", "D"), ("N", "D"), ("N", "D")), {"axis": 1}), ((("N",), ("N",)), {"axis": 1})),
+    array_samples=(
+        (((), (), ()), {"axis": 0}),
+        ((("N",), ("N",)), {"axis": 0}),
+        ((("N",), ("N",)), {"axis": 1}),
+        ((("N", "D"), ("N", "D"), ("N", "D")), {"axis": 1}),
+    ),
     shape=_stack_shape,
     passes=True,
     total=True,
@@ -1207,7 +1217,7 @@ windows = define(
     short="cols",
     notes="Sliding windows, as convolution and pooling see them; the axes within a window come last.",
 )
-unwindows = define(
+unwindows: Primitive = define(
     name="unwindows",
     sympy=no_sympy,
     impl=_unwindows_value,

@@ -116,7 +116,8 @@ def _diagonal_shape(x: Shape, *, axis1: int, axis2: int) -> Shape:
 
 
 def _diagonal_form(*, axis1: int, axis2: int) -> Form:
-    return view(_call("np.diagonal") if (axis1, axis2) == (0, 1) else pattern(f"np.diagonal({{0}}, axis1={axis1}, axis2={axis2})", Prec.ATOM, Prec.TEST, imports=_NUMPY))
+    axes = "" if (axis1, axis2) == (0, 1) else f", axis1={axis1}, axis2={axis2}"
+    return view(pattern(f"np.diagonal({{0}}{axes})", Prec.ATOM, Prec.TEST, imports=_NUMPY))
 
 
 def _undiagonal_value(like: Any, ct: Any, *, axis1: int, axis2: int) -> Any:
@@ -141,6 +142,12 @@ def _undiagonal_rule(ct: Any, ans: Any, like: Any, value: Any, *, axis1: int, ax
     back = diagonal(ct, axis1=axis1, axis2=axis2)
     short = is_number(value) or len(value.shape) < len(back.shape)
     return sum_(back, axis=tuple(range(len(back.shape))), keepdims=False) if short else back
+
+
+def _diag_shape(v: Shape) -> Shape:
+    if len(v) != 1:
+        raise ValueError(f"an array of shape {show_shape(v)} is not a vector")
+    return v * 2
 
 
 _SQUARES: Final = ((("N", "N"), {"axis1": 0, "axis2": 1}), (("N", "D", "D"), {"axis1": 1, "axis2": 2}), (("N", "D", "N", "K"), {"axis1": 0, "axis2": 2}))
@@ -172,7 +179,7 @@ diagonal = define(
     short="diag",
     notes="The diagonal comes last, as in NumPy. Only square ones.",
 )
-undiagonal = define(
+undiagonal: Primitive = define(
     name="undiagonal",
     sympy=no_sympy,
     impl=_undiagonal_value,
@@ -193,18 +200,12 @@ diag = define(
     vjp=(lambda ct, ans, v: diagonal(ct, axis1=0, axis2=1),),
     samples=((1.5,),),
     array_samples=(((("N",),), {}),),
-    shape=lambda v: _diag_shape(v),
+    shape=_diag_shape,
     total=True,
     cost=0,
     short="diag",
     notes="The diagonal matrix of a vector.",
 )
-
-
-def _diag_shape(v: Shape) -> Shape:
-    if len(v) != 1:
-        raise ValueError(f"an array of shape {show_shape(v)} is not a vector")
-    return v * 2
 
 
 def _triangle(name: str, function: Callable[..., Any]) -> Primitive:
@@ -375,6 +376,15 @@ def _cholesky_rule(ct: Any, ans: Any, a: Any) -> Any:
     return _half(inner + swap(inner))
 
 
+def _power_shape(a: Shape, *, n: int) -> Shape:
+    return _matrix_result(a)
+
+
+def _power_form(*, n: int) -> Form:
+    form = pattern(f"np.linalg.matrix_power({{0}}, {n})", Prec.ATOM, Prec.TEST, imports=_NUMPY)
+    return view(form) if n == 1 else form  # NumPy returns the matrix itself
+
+
 def _power_rule(ct: Any, ans: Any, a: Any, *, n: int) -> Any:
     if n == 0:
         return 0.0
@@ -398,24 +408,24 @@ def _power_rule(ct: Any, ans: Any, a: Any, *, n: int) -> Any:
     return total
 
 
-def _draw_regular(rng: Any, a: Shape, *rest: Shape, **_: Any) -> tuple[Any, ...]:
+def _draw_regular(rng: Any, a: tuple[int, ...], *rest: tuple[int, ...], **_: Any) -> tuple[Any, ...]:
     """Draw well-conditioned matrices: a random one with a heavy diagonal."""
     return (rng.standard_normal(a) + 3.0 * np.eye(a[-1]), *(rng.standard_normal(s) for s in rest))
 
 
-def _draw_positive(rng: Any, a: Shape) -> tuple[Any, ...]:
+def _draw_positive(rng: Any, a: tuple[int, ...]) -> tuple[Any, ...]:
     x = rng.standard_normal(a)
     return (x @ np.swapaxes(x, -1, -2) + 2.0 * np.eye(a[-1]),)
 
 
-def _draw_singular(rng: Any, a: Shape) -> tuple[Any, ...]:
+def _draw_singular(rng: Any, a: tuple[int, ...]) -> tuple[Any, ...]:
     """Draw matrices whose first two rows are equal: singular from size 2 on."""
     x = rng.standard_normal(a)
     x[..., 1:2, :] = x[..., :1, :][..., : x[..., 1:2, :].shape[-2], :]
     return (x,)
 
 
-_MATRICES: Final = (((("N", "N"),), {}), ((("D", "N", "N"),), {}))
+_MATRICES: Final[tuple[tuple[tuple[Shape, ...], dict[str, Any]], ...]] = (((("N", "N"),), {}), ((("D", "N", "N"),), {}))
 
 inv = define(
     name="inv",
@@ -445,7 +455,7 @@ det = define(
     short="det",
     notes="The gradient is the matrix of cofactors, finite for singular matrices, where det(a) * inv(a).T is not.",
 )
-cofactor = define(
+cofactor: Primitive = define(
     name="cofactor",
     sympy=no_sympy,
     impl=_on_stacks(_cofactors, _svd_cofactors),
@@ -475,7 +485,7 @@ logdet = define(
     short="logdet",
     notes="log |det a|, without computing a determinant that may overflow; the gradient is inv(a).T. The Matrix Cookbook, eq. 57.",
 )
-solve = define(
+solve: Primitive = define(
     name="solve",
     sympy=no_sympy,
     impl=_on_stacks(_solved, np.linalg.solve),
@@ -507,12 +517,12 @@ matrix_power = define(
     name="matrix_power",
     sympy=no_sympy,
     impl=_power_value,
-    forms=forms(lambda *, n: pattern(f"np.linalg.matrix_power({{0}}, {n})", Prec.ATOM, Prec.TEST, imports=_NUMPY)),
+    forms=forms(_power_form),
     vjp=(_power_rule,),
     samples=((1.5,),),
     array_samples=tuple((shapes, {"n": n}) for n in (-2, -1, 0, 1, 2, 3, 6, 7) for shapes in ((("N", "N"),), (("D", "N", "N"),))),
     draw=_draw_regular,
-    shape=lambda a, *, n: _matrix_result(a),
+    shape=_power_shape,
     short="power",
     notes="The gradient is the sum of a.T^i ct a.T^j over i + j = n - 1, in O(log n) products.",
 )
