@@ -269,7 +269,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     primal = verified(program)
     compact = options.style == "code"
     hazards = find_hazards(primal, literal=options.literal)
-    recognised = recognise(eliminate_dead(primal), stable=not options.literal)
+    recognised = recognise(share(find_guards(eliminate_dead(primal))), stable=not options.literal)
     if compact:
         recognised = verified(fold(recognised))
     stages = cut(share(find_guards(recognised)))

@@ -16,6 +16,7 @@ import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from typing import Final
 
 from bpcompile import dims
@@ -374,7 +375,7 @@ def _order(terms: list[str], output: str, weights: dict[str, int]) -> list[tuple
             best = cost, steps
             continue
         # Pushed last to first, so that of equal costs the order from left to right is found first.
-        for i, j in reversed([(i, j) for i in range(len(at)) for j in range(i + 1, len(at))]):
+        for i, j in reversed(list(combinations(range(len(at)), 2))):
             stack.append((cost + _work(at[i], at[j], weights), _merged(at, i, j, output), [*steps, (i, j)]))
     assert best is not None
     return best[1]
@@ -383,7 +384,7 @@ def _order(terms: list[str], output: str, weights: dict[str, int]) -> list[tuple
 def _greedy(terms: list[str], output: str, weights: dict[str, int]) -> list[tuple[int, int]]:
     steps: list[tuple[int, int]] = []
     while len(terms) > 1:
-        pairs = [(i, j) for i in range(len(terms)) for j in range(i + 1, len(terms))]
+        pairs = list(combinations(range(len(terms)), 2))
         # Neighbours first where there are many: all pairs of hundreds of factors would cost more than they save.
         pairs = pairs if len(terms) <= 4 * _EXHAUSTIVE else [(i, i + 1) for i in range(len(terms) - 1)]
         _, i, j = min((_work(terms[first], terms[second], weights), first, second) for first, second in pairs)

@@ -88,6 +88,7 @@ class Primitive:
         notes: Source of a formula, numerical limits.
         short: The stem that names a value of this operation: `sig` makes `sigy`.
         shape: Shape of the result from operand shapes, for operations that are not element-wise.
+        shape_only: Operands of which only the shape (and the dtype) is used: their values need not be kept.
         cost: Arithmetic operations that one evaluation counts for.
         array_samples: For structural operations, what to try them on: shapes of the operands, and static parameters.
         draw: Makes the operands of an array sample where normal deviates would not do: `(rng, *shapes, **params)`.
@@ -111,6 +112,7 @@ class Primitive:
     notes: str = ""
     short: str = ""
     shape: Callable[..., tuple[Any, ...]] | None = None
+    shape_only: tuple[int, ...] = ()
     cost: int = 1
     array_samples: Sequence[tuple[tuple[tuple[Any, ...], ...], Mapping[str, Any]]] = ()
     draw: Callable[..., tuple[Any, ...]] | None = None

@@ -138,9 +138,8 @@ class _Reverse:
         if _is_zero(contribution):
             return
         outer = self.guard.get(var, ())
-        # A sum over elements mixes those for which the branch is taken with those for which it is not, so it comes after the mask.
-        summed = isinstance(contribution, Var) and contribution.shape != var.shape
-        for depth in range(len(builder.guard), 0 if summed else len(outer), -1):
+        # Masked first, then summed: a sum over elements mixes those for which the branch is taken with the others.
+        for depth in range(len(builder.guard), len(outer), -1):
             condition, taken = builder.guard[depth - 1]
             builder.guard = builder.guard[: depth - 1]
             branches = (contribution, 0.0) if taken else (0.0, contribution)

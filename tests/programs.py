@@ -185,7 +185,7 @@ class Sample:
         return f"Sample({self.flavour}, {self.form}, at {self.points}):\n{self.text}"
 
 
-class _Rejected(Exception):  # noqa: N818  a way out, not a fault
+class _Rejected(Exception):
     """The expression at hand has no value at a point."""
 
 
@@ -253,7 +253,9 @@ class Writer:
     # -- expressions
 
     def literal(self) -> _Term:
-        text = str(self.choose(("2", "3", "0.5", "1.5", "0.1", "1", "1.0", "2.5", "0.3", "-1.5", "-2", "1e-2", "4.0", "math.pi" if self.flavour == "math" else "0.7")))
+        text = str(
+            self.choose(("2", "3", "0.5", "1.5", "0.1", "1", "1.0", "2.5", "0.3", "-1.5", "-2", "1e-2", "4.0", "math.pi" if self.flavour == "math" else "0.7"))
+        )
         value = math.pi if text == "math.pi" else float(text)
         return _Term(text, _SIGN if text.startswith("-") else _ATOM, (value,) * self.count)
 
@@ -265,10 +267,7 @@ class Writer:
             return _Term(f"{name}[{shown}]", _ATOM, self.lists[name][index])
         if self.scalars and self.chance(85):
             # Names that nothing has read yet come first, so that little of a program is dead.
-            if self.fresh and self.chance(50):
-                name = self.choose(self.fresh)
-            else:
-                name = self.choose(list(self.scalars))
+            name = self.choose(self.fresh) if self.fresh and self.chance(50) else self.choose(list(self.scalars))
             return _Term(name, _ATOM, self.scalars[name])
         return self.literal()
 
@@ -343,10 +342,7 @@ class Writer:
     def _power(self, depth: int) -> _Term:
         base = self.expression(depth - 1)
         whole = self.chance(70)
-        if whole:
-            exponent = str(self.choose(("2", "3", "2", "4", "5", "-1", "-2", "2.0", "0", "1")))
-        else:
-            exponent = str(self.choose(("0.5", "1.5", "-0.5", "2.5")))
+        exponent = str(self.choose(("2", "3", "2", "4", "5", "-1", "-2", "2.0", "0", "1"))) if whole else str(self.choose(("0.5", "1.5", "-0.5", "2.5")))
         if any(abs(v) < 0.05 for v in base.values) or (not whole and any(v < 0.05 for v in base.values)):
             raise _Rejected
         return _Term(f"{base.at(_ATOM)} ** {exponent}", _POWER, tuple(v ** float(exponent) if whole else math.pow(v, float(exponent)) for v in base.values))
@@ -429,7 +425,7 @@ class Writer:
 
     def _evaluated(self, text: str) -> _Term:
         """Return the text of an atom with the values that Python gives it."""
-        return _Term(text, _ATOM, tuple(float(eval(text, self._namespace(k))) for k in range(self.count)))  # noqa: S307  text of our own
+        return _Term(text, _ATOM, tuple(float(eval(text, self._namespace(k))) for k in range(self.count)))
 
     # -- statements
 
@@ -437,7 +433,7 @@ class Writer:
         namespace: dict[str, Any] = {"math": math, "np": np, "special": special}
         namespace |= {k.line: k.impl for k in FUNCTIONS.values() if k.line and self.flavour == "line"}
         if self.helpers:
-            exec("\n".join(self.helpers), namespace)  # noqa: S102  text of our own
+            exec("\n".join(self.helpers), namespace)
         namespace |= {name: values[point] for name, values in self.scalars.items()}
         return namespace | {name: [v[point] for v in items] for name, items in self.lists.items()}
 
@@ -559,7 +555,7 @@ class Writer:
             for k in range(self.count):
                 namespace = self._namespace(k)
                 try:
-                    exec(code, namespace)  # noqa: S102  text of our own
+                    exec(code, namespace)
                 except (ArithmeticError, ValueError):
                     return
                 results.append([namespace[name] for name in changed])
@@ -641,7 +637,13 @@ class Writer:
         runner = [*self.helpers, *self.lines, f"_result = ({returned},)"]
         if self.form == "function":
             arguments = ", ".join(names)
-            runner = [*self.helpers, f"def forward({arguments}):", *[f"    {line}" for line in self.lines], f"    return ({returned},)", f"_result = forward({arguments})"]
+            runner = [
+                *self.helpers,
+                f"def forward({arguments}):",
+                *[f"    {line}" for line in self.lines],
+                f"    return ({returned},)",
+                f"_result = forward({arguments})",
+            ]
             lines = [*header, "", *self.helpers, f"def forward({', '.join(names)}):", *[f"    {line}" for line in self.lines], f"    return {returned}"]
         elif self.form == "script":
             starts = [f"{name} = {_shown(value)}" for name, value in zip(names, points[0], strict=True)]
@@ -658,7 +660,9 @@ def _shown(value: Any) -> str:
     return repr(int(value)) if value == int(value) else repr(value)
 
 
-def sample(source: random.Random, *, flavour: str | None = None, form: str | None = None, points: int = 1, lists: bool = False, statements: int | None = None) -> Sample:
+def sample(
+    source: random.Random, *, flavour: str | None = None, form: str | None = None, points: int = 1, lists: bool = False, statements: int | None = None
+) -> Sample:
     """Return a random program; what is not given is chosen."""
     flavour = flavour or source.choice(("math", "numpy", "line"))
     form = "line" if flavour == "line" else form or source.choice(("function", "function", "script"))

@@ -21,12 +21,15 @@ import pytest
 import bpcompile.ops  # noqa: F401  fills the registry
 from bpcompile import contraction, dims
 from bpcompile.forms import Prec
-from bpcompile.ir import Builder, Lit, Var
+from bpcompile.interpret import evaluate as interpret
+from bpcompile.ir import Builder, Lit, Output, Param, Program, Var
 from bpcompile.ops import array as a
 from bpcompile.ops import linalg as la
 from bpcompile.ops.array import at_sizes
 from bpcompile.primitive import REGISTRY, ZERO, EachOperand
 from bpcompile.printer import Text, show
+from bpcompile.reverse import reverse
+from bpcompile.wellformed import check
 
 STRUCTURAL = [p for p in REGISTRY if p.shape is not None]
 BASE = {"N": 3, "D": 4, "K": 2, "M": 5, "H": 6}
@@ -288,6 +291,14 @@ def frozen(x):
         x = x.copy()
         x.flags.writeable = False
     return x
+
+
+@pytest.mark.parametrize("case", cases([p for p in STRUCTURAL if p.shape_only], sizes=(BASE,)))
+def test_only_the_shape_of_some_operands_counts(case):
+    operands = case.operands()
+    other = [np.full_like(x, 7.5) if i in case.primitive.shape_only else x for i, x in enumerate(operands)]
+    np.testing.assert_array_equal(case.value(operands), case.value(other))
+    assert all(case.primitive.vjp[i] is ZERO for i in case.primitive.shape_only if not isinstance(case.primitive.vjp, EachOperand))
 
 
 # -- single entries -----------------------------------------------------------------------------------------------------------------
@@ -658,3 +669,45 @@ def test_numbers_among_the_operands():
     with Builder() as b:
         out = contraction.contract([2.0, x, 3.0], ["", "i", ""], "")
     assert evaluate(out, b.eqns, {x: np.array([1.0, 4.0])}, {"N": 2}) == 30.0
+
+
+# -- through the reverse pass ---------------------------------------------------------------------------------------------------------
+
+
+NUMPY = {"tanh": np.tanh, "sech": lambda x: 1 / np.cosh(x), "exp": np.exp, "log": np.log, "select": np.where, "sqrt": np.sqrt}
+
+
+def test_a_network_through_the_reverse_pass():
+    """Two layers, the largest score taken out, softmax cross-entropy with labels: against central differences."""
+    shapes = {"X": ("N", "D"), "W": ("D", "H"), "b": ("H",), "V": ("H", "K")}
+    sizes = {"N": 3, "D": 4, "H": 6, "K": 2}
+    inputs = {name: Var(name=name, shape=shape) for name, shape in shapes.items()}
+    labels = Var(name="y", shape=("N",), dtype="int")
+    by_name = {p.name: p for p in REGISTRY}
+    with Builder() as b:
+        hidden = by_name["tanh"](la.matmul(inputs["X"], inputs["W"]) + inputs["b"])
+        scores = contraction.contract([hidden, inputs["V"]], ["nh", "hk"], "nk")
+        scores = scores - a.amax(scores, axis=(1,), keepdims=True)
+        e = by_name["exp"](scores)
+        probs = e / a.sum_(e, axis=(1,), keepdims=True)
+        rows = b.emit(a.arange, (), {"size": "N"})
+        loss = -a.mean(by_name["log"](a.gather(probs, rows, labels, axes=(0, 1))), axis=(0,), keepdims=False)
+    program = Program([*(Param(n, v) for n, v in inputs.items()), Param("y", labels, wrt=False)], b.eqns, [Output("loss", loss)])
+    check(program)
+    whole = reverse(program)
+    check(whole)
+    at = whole.with_eqns([eqn.replace(params=at_sizes(eqn.params, sizes)) for eqn in whole.eqns])
+    rng = np.random.default_rng(0)
+    point = {**{v: rng.standard_normal(concrete(v.shape, sizes)) for v in inputs.values()}, labels: np.array([0, 1, 1]), whole.seeds[0]: 1.5}
+
+    def run_at(values):
+        return interpret(at, values, meaning=lambda p: NUMPY.get(p.name, p.impl))
+
+    found = run_at(point)
+    for var in inputs.values():
+        want = np.zeros_like(point[var])
+        for index in np.ndindex(*want.shape):
+            step = np.zeros_like(want)
+            step[index] = 1e-6
+            want[index] = 1.5 * (run_at({**point, var: point[var] + step})[loss] - run_at({**point, var: point[var] - step})[loss]) / 2e-6
+        np.testing.assert_allclose(found[whole.gradients[var]], want, rtol=1e-6, atol=1e-8)

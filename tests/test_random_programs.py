@@ -50,7 +50,7 @@ TOTAL = int(os.environ.get("BPCOMPILE_EXAMPLES", "20000" if settings.default.max
 CURRENT: list[Dual] = []
 
 
-class Kink(Exception):  # noqa: N818  a reason to leave a point out
+class Kink(Exception):
     """The point is too near a jump or an edge to say anything."""
 
 
@@ -190,7 +190,9 @@ def variable(value: float, index: int, count: int, trace: Trace) -> Dual:
     return Dual(MP.mpf(value), [MP.mpf(p) for p in paths], paths, 0.0, zeros, trace)
 
 
-def combine(value: Any, operands: Sequence[Dual], partials: Sequence[Any], slacks: Sequence[float] | None = None, *, ulps: float = 1.0, extra: float = 0.0) -> Dual:
+def combine(
+    value: Any, operands: Sequence[Dual], partials: Sequence[Any], slacks: Sequence[float] | None = None, *, ulps: float = 1.0, extra: float = 0.0
+) -> Dual:
     """
     Return an operation's result.
 
@@ -246,7 +248,14 @@ def moved(function: Callable[..., Any], values: Sequence[Any], slacks: Sequence[
     return total
 
 
-def elementary(value: Callable[..., Any], *partials: Callable[..., Any], ulps: float = 4.0, literal: Callable[..., Any] | None = None, composed: bool = False, rough: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def elementary(
+    value: Callable[..., Any],
+    *partials: Callable[..., Any],
+    ulps: float = 4.0,
+    literal: Callable[..., Any] | None = None,
+    composed: bool = False,
+    rough: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
     """
     Return a function on dual numbers.
 
@@ -405,7 +414,13 @@ DUAL: dict[str, Callable[..., Any]] = {
     "hypot": elementary(MP.hypot, lambda x, y: x / MP.hypot(x, y), lambda x, y: y / MP.hypot(x, y)),
     "expit": elementary(_sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x), literal=_sigmoid),
     "softplus": elementary(lambda x: MP.ln(1 + MP.exp(x)), _sigmoid, composed=True),
-    "logaddexp": elementary(lambda x, y: MP.ln(MP.exp(x) + MP.exp(y)), lambda x, y: _sigmoid(x - y), lambda x, y: _sigmoid(y - x), composed=True, literal=lambda x, y: abs(x) + abs(y) + 1),
+    "logaddexp": elementary(
+        lambda x, y: MP.ln(MP.exp(x) + MP.exp(y)),
+        lambda x, y: _sigmoid(x - y),
+        lambda x, y: _sigmoid(y - x),
+        composed=True,
+        literal=lambda x, y: abs(x) + abs(y) + 1,
+    ),
     "sinc": elementary(_sinc, _sinc_slope, literal=lambda x: 2 / x, composed=True, rough=lambda x: 32 * x if abs(x) < 0.25 else 8 / x),
     "erf": elementary(MP.erf, lambda x: 2 / _ROOT_PI * MP.exp(-x * x), rough=lambda x: 2 * x * x * MP.exp(-x * x)),
     "erfc": elementary(MP.erfc, lambda x: -2 / _ROOT_PI * MP.exp(-x * x), ulps=16, rough=lambda x: 2 * x * x * MP.exp(-x * x)),
@@ -459,7 +474,18 @@ class Module:
         return self.functions[name]
 
 
-_NUMPY_NAMES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "arctan2": "atan2", "maximum": "max", "minimum": "min", "power": "pow"}
+_NUMPY_NAMES = {
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "arctan2": "atan2",
+    "maximum": "max",
+    "minimum": "min",
+    "power": "pow",
+}
 ORACLE: dict[str, Any] = {
     "math": Module(math, DUAL),
     "np": Module(
@@ -584,7 +610,16 @@ def check_program(sample: programs.Sample, *, target: str, style: str, numerics:
         compare(sample, compiled, point, values, gradients, weights=weights, literal=literal)
 
 
-def compare(sample: programs.Sample, compiled: Compiled, point: Sequence[Any], values: Sequence[float], gradients: dict[str, Any], *, weights: Sequence[float], literal: bool) -> None:
+def compare(
+    sample: programs.Sample,
+    compiled: Compiled,
+    point: Sequence[Any],
+    values: Sequence[float],
+    gradients: dict[str, Any],
+    *,
+    weights: Sequence[float],
+    literal: bool,
+) -> None:
     """Compare one row of results with the oracle and with the program itself."""
     try:
         wanted, trace = evaluate(sample, point, literal=literal)
@@ -627,7 +662,13 @@ def test_gradient_of_a_random_program(target, style, numerics, seed, statements)
     # A generator of hypothesis's own would shrink better, and takes five times as long to draw from.
     source = random.Random(seed)
     layout = source.choice(("function", "function", "split", "script"))
-    sample = programs.sample(source, form="script" if layout == "script" and source.randrange(3) else None, points=1 if layout == "script" else 3 if target == "numpy" else 1, lists=target == "python", statements=statements)
+    sample = programs.sample(
+        source,
+        form="script" if layout == "script" and source.randrange(3) else None,
+        points=1 if layout == "script" else 3 if target == "numpy" else 1,
+        lists=target == "python",
+        statements=statements,
+    )
     if layout == "script" and sample.form != "script":
         layout = "function"
     SEEN["program"] += 1
@@ -655,8 +696,9 @@ def test_the_generator_reaches_every_primitive():
 SYMBOLS = sympy.symbols("x y z", real=True)
 SYMPY_FUNCTIONS = {
     "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "exp": sympy.exp, "atan": sympy.atan, "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh,
-    "asinh": sympy.asinh, "erf": sympy.erf, "erfc": sympy.erfc, "abs": sympy.Abs, "sign": sympy.sign, "log": sympy.log, "sqrt": sympy.sqrt, "gamma": sympy.gamma,
-    "lgamma": sympy.loggamma, "digamma": sympy.digamma, "asin": sympy.asin, "acos": sympy.acos, "atanh": sympy.atanh, "acosh": sympy.acosh, "sec": sympy.sec,
+    "asinh": sympy.asinh, "erf": sympy.erf, "erfc": sympy.erfc, "abs": sympy.Abs, "sign": sympy.sign, "log": sympy.log, "sqrt": sympy.sqrt,
+    "gamma": sympy.gamma, "lgamma": sympy.loggamma, "digamma": sympy.digamma, "asin": sympy.asin, "acos": sympy.acos, "atanh": sympy.atanh,
+    "acosh": sympy.acosh, "sec": sympy.sec,
     "csc": sympy.csc, "cot": sympy.cot, "acot": sympy.acot, "asec": sympy.asec, "acsc": sympy.acsc, "sech": sympy.sech, "csch": sympy.csch, "coth": sympy.coth,
     "acsch": sympy.acsch, "acoth": sympy.acoth, "asech": sympy.asech, "atan2": sympy.atan2, "max": sympy.Max, "min": sympy.Min, "beta": sympy.beta,
 }  # fmt: skip
@@ -710,7 +752,9 @@ def _sympy_oracle(expression: sympy.Expr, point: Sequence[float]) -> tuple[Any, 
     at = {s: sympy.Float(v, 60) for s, v in zip(SYMBOLS, point, strict=True)}
 
     def digits(e: sympy.Expr) -> Any:
-        plain = e.replace(sympy.DiracDelta, lambda *_: sympy.Integer(0)).replace(lambda t: isinstance(t, sympy.Subs | sympy.Derivative), lambda _: sympy.Integer(0))
+        plain = e.replace(sympy.DiracDelta, lambda *_: sympy.Integer(0)).replace(
+            lambda t: isinstance(t, sympy.Subs | sympy.Derivative), lambda _: sympy.Integer(0)
+        )
         number = plain.evalf(50, subs=at)
         if not number.is_Float and not number.is_Integer and not number.is_Rational:
             raise Kink

@@ -292,6 +292,7 @@ sum_ = define(
 
 spread: Primitive = define(
     name="spread",
+    shape_only=(1,),
     sympy=lambda ct, x, **_: ct,
     impl=_spread_value,
     forms={"math": lambda **_: NEVER, "numpy": _spread_form},
@@ -306,6 +307,7 @@ spread: Primitive = define(
 
 fill_like = define(
     name="fill_like",
+    shape_only=(0,),
     sympy=lambda x, value: value,
     impl=lambda x, value: np.full(np.shape(x), value) if np.ndim(x) else value,
     forms={
@@ -331,10 +333,7 @@ chain = define(
     name="chain",
     sympy=lambda local, ct: local * ct,
     impl=lambda local, ct: local * ct,
-    forms={
-        target: Form("{0} * {1}", Prec.TERM, (Prec.TERM, Prec.FACTOR), loud=(0,))
-        for target in ("math", "numpy")
-    },
+    forms={target: Form("{0} * {1}", Prec.TERM, (Prec.TERM, Prec.FACTOR), loud=(0,)) for target in ("math", "numpy")},
     vjp=(lambda ct, ans, local, upstream: ct * upstream, lambda ct, ans, local, upstream: ct * local),
     samples=((1.5, -2.0),),
     total=True,
@@ -803,6 +802,7 @@ getitem = define(
 )
 embed: Primitive = define(
     name="embed",
+    shape_only=(0,),
     sympy=no_sympy,
     impl=_embed_value,
     forms=forms(
@@ -933,6 +933,7 @@ gather = define(
 )
 scatter_add = define(
     name="scatter_add",
+    shape_only=(0,),
     sympy=no_sympy,
     impl=_scatter_value,
     forms=forms(_scatter_form),
@@ -1219,6 +1220,7 @@ windows = define(
 )
 unwindows: Primitive = define(
     name="unwindows",
+    shape_only=(0,),
     sympy=no_sympy,
     impl=_unwindows_value,
     forms=forms(_unwindows_form),

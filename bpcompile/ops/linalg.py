@@ -181,6 +181,7 @@ diagonal = define(
 )
 undiagonal: Primitive = define(
     name="undiagonal",
+    shape_only=(0,),
     sympy=no_sympy,
     impl=_undiagonal_value,
     forms=forms(_undiagonal_form),

@@ -7,10 +7,10 @@ Before, for `math`::
 
 After::
 
-    t0 = gt x -709.0
+    t0 = lt x -709.0
     t1 = neg x
     t2 = exp t1
-    t3 = select t0 t2 inf
+    t3 = select t0 inf t2
     t4 = add 1.0 t3
     s = div 1.0 t4
 

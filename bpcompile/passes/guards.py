@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import heapq
 
-from bpcompile.ir import Atom, Eqn, Guard, Program, Var
+from bpcompile.ir import Atom, Eqn, Guard, Program, Shape, Var, broadcast
 
 
 def find_guards(program: Program) -> Program:
@@ -29,6 +29,7 @@ def find_guards(program: Program) -> Program:
     def use(atom: Atom, under: Guard) -> None:
         if isinstance(atom, Var):
             before = guard.get(atom)
+            under = _of_its_elements(under, atom.shape)
             guard[atom] = under if before is None else _common(before, under)
 
     for atom in program.results():
@@ -49,6 +50,14 @@ def find_guards(program: Program) -> Program:
     # A value with no effect keeps no guard: it is dropped by dead code elimination.
     eqns = [eqn.replace(guard=guard[eqn.out]) if guard.get(eqn.out) else eqn for eqn in program.eqns]
     return program.with_eqns(_sorted(eqns))
+
+
+def _of_its_elements(guard: Guard, shape: Shape) -> Guard:
+    """Return the conditions that hold element by element: a value that all elements share is needed if any of them is."""
+    for i, (condition, _) in enumerate(guard):
+        if condition.shape and broadcast(condition.shape, shape) != shape:
+            return guard[:i]
+    return guard
 
 
 def _common(a: Guard, b: Guard) -> Guard:

@@ -67,6 +67,17 @@ class _Matcher:
             return self.emit(self.definition[atom], "sub", difference[1], difference[0])
         return None
 
+    def same(self, a: Atom, b: Atom, depth: int = 4) -> bool:
+        """Whether two operands are the same value, or spelled the same way."""
+        if a is b or (isinstance(a, Lit) and a == b):
+            return True
+        if depth == 0 or not isinstance(a, Var) or not isinstance(b, Var):
+            return False
+        first, second = self.definition.get(a), self.definition.get(b)
+        if first is None or second is None or first.prim is not second.prim or first.params != second.params:
+            return False
+        return all(self.same(x, y, depth - 1) for x, y in zip(first.args, second.args, strict=True))
+
     def emit(self, like: Eqn, name: str, *args: Atom) -> Var:
         """Add an equation in front of the one being matched."""
         out = Var(shape=like.out.shape)
@@ -111,18 +122,24 @@ def _one_plus(matcher: _Matcher, atom: Atom) -> Atom | None:
 
 
 def _sigmoid(matcher: _Matcher, eqn: Eqn) -> _Match:
-    """1 / (1 + exp(-x)), 1 / (1 + exp(x)), exp(x) / (1 + exp(x)), and their powers of -1."""
+    """1 / (1 + exp(-x)), 1 / (1 + exp(x)), 1 / (1 + 1 / exp(x)), exp(x) / (1 + exp(x)), and powers of -1."""
     top, bottom = eqn.args
+    if eqn.prim.name == "pow":
+        top, bottom = (Lit(1), top) if _is(bottom, -1) else (bottom, top)
     tail = _one_plus(matcher, bottom)
-    exponent = matcher.operands(tail, "exp") if tail is not None else None
-    if tail is None or exponent is None:
+    if tail is None:
         return None
+    exponent = matcher.operands(tail, "exp")
+    if exponent is None:
+        inverse = matcher.operands(tail, "div")
+        inner = matcher.operands(inverse[1], "exp") if inverse and _is(inverse[0], 1) else None
+        return ("sigmoid", inner) if inner and _is(top, 1) else None
     if _is(top, 1):
         opposite = matcher.negated(exponent[0])
         if opposite is None or isinstance(opposite, Lit):
             opposite = matcher.emit(eqn, "neg", exponent[0])
         return "sigmoid", (opposite,)
-    return ("sigmoid", (exponent[0],)) if top is tail else None
+    return ("sigmoid", (exponent[0],)) if matcher.same(top, tail) else None
 
 
 def _sigmoid_product(matcher: _Matcher, eqn: Eqn) -> _Match:
@@ -132,10 +149,10 @@ def _sigmoid_product(matcher: _Matcher, eqn: Eqn) -> _Match:
         inverse = matcher.operands(bottom, "sigmoid")
         if exponent and inverse:
             minus = matcher.operands(inverse[0], "neg")
-            if minus and minus[0] is exponent[0]:
+            if minus and matcher.same(minus[0], exponent[0]):
                 return "sigmoid", (exponent[0],)
             again = matcher.operands(exponent[0], "neg")
-            if again and again[0] is inverse[0]:
+            if again and matcher.same(again[0], inverse[0]):
                 return "sigmoid", (exponent[0],)
     return None
 
@@ -206,13 +223,13 @@ def _square_of(matcher: _Matcher, atom: Atom) -> Atom | None:
     if power and _is(power[1], 2):
         return power[0]
     product = matcher.operands(atom, "mul")
-    return product[0] if product and product[0] is product[1] else None
+    return product[0] if product and matcher.same(*product) else None
 
 
 def _sinc(matcher: _Matcher, eqn: Eqn) -> _Match:
     """sin(x) / x, whose derivative as written cancels near 0."""
     inner = matcher.operands(eqn.args[0], "sin")
-    return ("sinc", inner) if inner and inner[0] is eqn.args[1] else None
+    return ("sinc", inner) if inner and matcher.same(inner[0], eqn.args[1]) else None
 
 
 #: What a reader should know of a line that no longer says what the user wrote.
@@ -223,7 +240,7 @@ _SAFER: Final = {
     "sinc": "sinc: its derivative cancels near 0",
 }
 _Rule = Callable[[_Matcher, Eqn], _Match]
-_ALWAYS: dict[str, tuple[_Rule, ...]] = {"div": (_sigmoid,), "mul": (_sigmoid_product,)}
+_ALWAYS: dict[str, tuple[_Rule, ...]] = {"div": (_sigmoid,), "pow": (_sigmoid,), "mul": (_sigmoid_product,)}
 _STABLE: dict[str, tuple[_Rule, ...]] = {
     "div": (_sinc,),
     "log": (_softplus, _log1p),

@@ -24,7 +24,7 @@ import math
 import random
 from typing import Final
 
-from bpcompile.ir import Atom, Eqn, Guard, Lit, Program, Var
+from bpcompile.ir import Atom, Eqn, Guard, Lit, Program, Var, broadcast
 from bpcompile.primitive import REGISTRY
 
 _CONSTANTS: Final = (1.0, 0.5, 2.0, -0.5, 0.25, 3.0, -2.0, 0.0)
@@ -51,7 +51,7 @@ def guard_branches(program: Program) -> Program:
             continue
         args: list[Atom] = []
         for arg in eqn.args:
-            if isinstance(arg, Var) and arg in point:
+            if isinstance(arg, Var) and arg in point and _fits(eqn.guard[len(guards.get(arg, ())) :], arg):
                 key = (arg, eqn.guard)
                 if key not in made:
                     made[key] = _guarded(arg, eqn, guards.get(arg, ()), point[arg], eqns)
@@ -60,6 +60,11 @@ def guard_branches(program: Program) -> Program:
                 args.append(arg)
         eqns.append(eqn.replace(args=tuple(args)))
     return program.with_eqns(eqns)
+
+
+def _fits(conditions: Guard, var: Var) -> bool:
+    """Whether a value is chosen element by element: one that is the same for all elements can't be safe for some of them."""
+    return all(broadcast(condition.shape, var.shape) == var.shape for condition, _ in conditions)
 
 
 def _guarded(var: Var, eqn: Eqn, outer: Guard, value: float, eqns: list[Eqn]) -> Var:

@@ -10,13 +10,12 @@ Before::
 
 After::
 
-    t0 = mul 200.0 df
-    t1 = mul t0 x
-    t3 = neg t1
+    t0 = mul -200.0 df
+    t3 = mul t0 x
 
 Signs move outwards, where they end in a subtraction; numbers move to the left and are multiplied at compile time; `x ** 2` is
 `x * x`; integers in float arithmetic are written as floats. Only identities that hold for every float are used, except that
-the product of two literals is rounded once instead of twice.
+the product of two literals is rounded once instead of twice, and that 0 + x is x also where x is -0.0.
 """
 
 from __future__ import annotations
@@ -242,7 +241,7 @@ def _div(s: _Simplify, args: tuple[Atom, ...]) -> _Result:
         return _literal(top.value / bottom.value) if bottom.value else None
     if isinstance(bottom, Lit) and bottom.value == 1:
         return top
-    if isinstance(bottom, Lit) and bottom.value and math.frexp(abs(bottom.value))[0] == 0.5 and abs(bottom.value) < 2.0**1000:  # noqa: PLR2004  a power of two: its reciprocal is exact
+    if isinstance(bottom, Lit) and bottom.value and math.frexp(abs(bottom.value))[0] == 0.5 and 2.0**-1000 < abs(bottom.value) < 2.0**1000:  # noqa: PLR2004  a power of two: its reciprocal is exact
         return s.make("mul", Lit(1.0 / bottom.value), top)
     inner = _negative(s, top) if isinstance(top, Var) else None
     if inner is not None:
