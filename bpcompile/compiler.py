@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +28,8 @@ from bpcompile.passes.cut import cut
 from bpcompile.passes.dead import eliminate_dead
 from bpcompile.passes.expand import expand
 from bpcompile.passes.fold import fold
-from bpcompile.passes.guards import find_guards
+from bpcompile.passes.choices import multiply_inside
+from bpcompile.passes.guards import find_guards, separate_branches
 from bpcompile.passes.recognise import recognise
 from bpcompile.passes.safe_branches import guard_branches
 from bpcompile.passes.schedule import schedule
@@ -37,6 +38,7 @@ from bpcompile.reverse import read_again, reverse
 from bpcompile.wellformed import check as check_program
 
 if TYPE_CHECKING:
+    import jinja2
     import sympy
 
     from bpcompile.check import Certificate
@@ -269,7 +271,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     primal = verified(program)
     compact = options.style == "code"
     hazards = find_hazards(primal, literal=options.literal)
-    recognised = recognise(share(find_guards(eliminate_dead(primal))), stable=not options.literal)
+    recognised = recognise(share(find_guards(separate_branches(eliminate_dead(primal)))), stable=not options.literal)
     if compact:
         recognised = verified(fold(recognised))
     stages = cut(share(find_guards(recognised)))
@@ -280,12 +282,14 @@ def _compile(program: Program, options: Options) -> Compiled:
             eqn.out.stage |= eqn.out in again and eqn.out.dtype == "float"
     stages = verified(find_guards(schedule(stages, keep=again)))
     upstream = options.layout != "script"
-    joint = verified(reverse(stages, upstream=upstream, textbook=not compact))
+    joint = verified(reverse(stages, upstream=upstream, textbook=not compact, stable=not options.literal))
     progress("passes")
     joint = written = verified(forward_aliases(joint))
     joint = verified(expand(joint, target=target, literal=options.literal))
     if compact:
         joint = verified(simplify(joint))
+    elif target == "numpy":
+        joint = verified(multiply_inside(joint))
     joint = verified(share(find_guards(joint)))
     joint = verified(find_guards(eliminate_dead(joint)))
     if target == "numpy":
@@ -357,9 +361,8 @@ def _render(options: Options, context: Mapping[str, Any], header: Sequence[str])
     import jinja2  # noqa: PLC0415  only where something is written
 
     path = options.template or _template_folder() / "file.py.j2"
-    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  Python source, not HTML
     try:
-        template = environment.from_string(path.read_text(encoding="utf-8"))
+        template = _template(path.read_text(encoding="utf-8"))
         docs = _docs(context)
         text = template.render(**context, **docs, docstring="\n".join(header).rstrip() + ("\n" if len(header) > 1 else ""))
     except (jinja2.TemplateError, OSError, UnicodeDecodeError) as problem:
@@ -367,6 +370,14 @@ def _render(options: Options, context: Mapping[str, Any], header: Sequence[str])
         where = f"{path}:{line}" if line else str(path)
         raise error("E002", f"the template {where} can't be used: {problem}") from None
     return text.rstrip("\n") + "\n"
+
+
+@cache
+def _template(text: str) -> jinja2.Template:
+    import jinja2  # noqa: PLC0415  only where something is written
+
+    environment = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  Python source, not HTML
+    return environment.from_string(text)
 
 
 def _template_folder() -> Path:

@@ -528,9 +528,11 @@ class Emitter:
         seed_entry: list[Line] = []
         if wrapped:
             self.modules.add("numpy")
+            read = {word for line in self.backward.lines for word in _IDENTIFIER.findall(line.code)}
             seed_entry = [
                 Line(f"{seed} = np.broadcast_to(np.asarray({seed}, dtype={output}.dtype), {output}.shape)")
                 for seed, output in zip(seeds, self.output_names, strict=True)
+                if seed in read
             ]
         unpack = [Line(self._unpack(p, n)) for p, n in zip(self.params, params, strict=True) if not isinstance(p.tree, Var)]
         if self.layout == "script" or self.notes:

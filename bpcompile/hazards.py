@@ -21,8 +21,8 @@ from bpcompile.reverse import active_vars
 #: Programs beyond this are not searched for jumps.
 _LARGEST: Final = 1000
 _MOST_BRANCHES: Final = 20
-_LINES: Final = 6
-_STEPS: Final = 48
+_LINES: Final = 3
+_STEPS: Final = 24
 #: Their textbook derivative cancels, and the safe one does not.
 _CANCELS: Final = frozenset({"tanh", "coth"})
 _ORDERED: Final = frozenset({"lt", "le", "gt", "ge", "and", "or", "not"})

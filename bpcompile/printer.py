@@ -49,7 +49,7 @@ def show(op: str, form: Form, operands: list[Text], *, notes: bool = False) -> T
         parts = [_part(op, form, i, operand, notes=notes) for i, operand in enumerate(operands)]
     else:
         parts = [o.text if o.prec >= form.operands[min(i, last)] else f"({o.text})" for i, o in enumerate(operands)]
-    if op == "neg" and operands[0].op in _PRODUCTS:
+    if op == "neg" and operands[0].op in _PRODUCTS and not operands[0].text.startswith("-"):
         # (-a) * b and -(a * b) are the same float, and the first is how people write it.
         return Text(f"-{operands[0].text}", operands[0].prec, operands[0].op)
     if op == "pow" and _is_simple(parts[0]) and _is_simple(parts[1]):

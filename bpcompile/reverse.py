@@ -12,10 +12,10 @@ from __future__ import annotations
 from functools import cache
 
 from bpcompile.ir import Atom, Builder, Dim, Eqn, Guard, Lit, Operand, Output, Param, Program, Shape, Var, value_of
-from bpcompile.primitive import REGISTRY, ZERO, EachOperand, Primitive, Zero
+from bpcompile.primitive import REGISTRY, ZERO, Primitive, Zero
 
 
-def reverse(program: Program, *, upstream: bool = True, textbook: bool = False) -> Program:
+def reverse(program: Program, *, upstream: bool = True, textbook: bool = False, stable: bool = False) -> Program:
     """
     Append the backward pass.
 
@@ -23,16 +23,18 @@ def reverse(program: Program, *, upstream: bool = True, textbook: bool = False) 
         program: A program whose guards are known (`passes.guards`).
         upstream: Whether the gradient of each output is an input (`df`); otherwise it is 1.
         textbook: Whether each contribution is written `local gradient * upstream gradient`, as in lecture notes.
+        stable: Whether a textbook's local gradient that loses digits or overflows gives way to the safe one.
 
     Returns:
         A program with the same outputs, `seeds`, and a `gradients` entry for each input whose gradient is wanted.
     """
-    return _Reverse(program, textbook=textbook).run(upstream=upstream)
+    return _Reverse(program, textbook=textbook, stable=stable).run(upstream=upstream)
 
 
 class _Reverse:
-    def __init__(self, program: Program, *, textbook: bool) -> None:
+    def __init__(self, program: Program, *, textbook: bool, stable: bool) -> None:
         self.program = program
+        self.stable = stable
         self.textbook = textbook
         self.builder = Builder()
         self.adjoint: dict[Var, Atom] = {}
@@ -106,7 +108,7 @@ class _Reverse:
                 # A branch of its own: its adjoint is only ever read where the branch is taken.
                 self._contribute(arg, ct if _is_one(outer) else self._chain(outer, ct))
             elif self.textbook and eqn.prim.shape is None:
-                rules = eqn.prim.textbook
+                rules = None if self.stable and eqn.prim.hazard else eqn.prim.textbook
                 local = rules[i](eqn.out, *operands, **eqn.params) if rules else rule(1, eqn.out, *operands, **eqn.params)
                 local = local if _is_one(outer) else outer * local
                 if arg in self.inner and arg.shape == eqn.out.shape and inner == eqn.guard:
@@ -185,7 +187,7 @@ def read_again(program: Program, *, textbook: bool) -> set[Var]:
             continue
         for i, arg in enumerate(eqn.args):
             if isinstance(arg, Var) and arg in active and eqn.prim.vjp[i] is not ZERO:
-                for j in _reads(eqn.prim, i, textbook):
+                for j in _reads_of(eqn, i) if eqn.prim.shape is not None else _reads(eqn.prim, i, textbook):
                     value = eqn.out if j < 0 else eqn.args[j]
                     if isinstance(value, Var):
                         found.add(value)
@@ -196,17 +198,22 @@ def read_again(program: Program, *, textbook: bool) -> set[Var]:
 def _reads(prim: Primitive, operand: int, textbook: bool) -> tuple[int, ...]:  # noqa: FBT001  a key of the cache
     """Return which operands the rule of one operand uses, -1 for the answer."""
     ans, ct = Var(), Var()
-    if isinstance(prim.vjp, EachOperand):
-        return ()
-    operands = [Var() for _ in prim.vjp]
+    operands = [Var() for _ in range(prim.arity)]
     rules = prim.textbook if textbook and prim.textbook else None
     with Builder() as builder:
-        try:
-            result = rules[operand](ans, *operands) if rules else prim.vjp[operand](ct, ans, *operands)  # type: ignore[operator]  # not ZERO
-        except TypeError:  # a structural rule, which wants static parameters: nothing is said of it here
-            return ()
+        result = rules[operand](ans, *operands) if rules else prim.vjp[operand](ct, ans, *operands)  # type: ignore[operator]  # not ZERO
     used: set[object] = {result} | {a for eqn in builder.eqns for a in eqn.args}
     return tuple([-1] * (ans in used) + [j for j, v in enumerate(operands) if v in used])
+
+
+def _reads_of(eqn: Eqn, operand: int) -> tuple[int, ...]:
+    """Return what the rule of a structural operation uses, -1 for the answer; it depends on shapes and parameters."""
+    ans, ct = Var(shape=eqn.out.shape), Var(shape=eqn.out.shape)
+    operands = [a.value if isinstance(a, Lit) else Var(shape=a.shape, dtype=a.dtype) for a in eqn.args]
+    with Builder() as builder:
+        result = eqn.prim.vjp[operand](ct, ans, *operands, **eqn.params)  # type: ignore[operator]  # not ZERO
+    used: set[object] = {result} | {a for e in builder.eqns for k, a in enumerate(e.args) if k not in e.prim.shape_only}
+    return tuple([-1] * (ans in used) + [j for j, v in enumerate(operands) if isinstance(v, Var) and v in used])
 
 
 def active_vars(program: Program) -> set[Var]:

@@ -291,6 +291,7 @@ def _script_outputs(evaluator: Evaluator, tree: ast.Module, request: _Request) -
                 help="inputs are names bound to numbers, such as `x = 3`" if evaluator.role == "script" else "write an expression of names, such as x * y",
             )
         name, value, span = evaluator.last
+        _check_last(evaluator, tree.body[-1])
         return _named_outputs(evaluator, {name or _free_name(("f",), evaluator): (value, span)}, end)
     chosen: dict[str, tuple[Value, Span]] = {}
     for name in request.of:
@@ -316,6 +317,19 @@ def _free_name(wanted: Sequence[str], evaluator: Evaluator, taken: Iterable[str]
     while f"{wanted[0]}{number}" in used:
         number += 1
     return f"{wanted[0]}{number}"
+
+
+def _check_last(evaluator: Evaluator, statement: ast.stmt) -> None:
+    """Refuse a text that ends in a number: an earlier value must not pass for the output that was meant."""
+    if isinstance(statement, ast.Expr):
+        value = statement.value
+        printed = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "print"
+        constant = not printed and not (isinstance(value, ast.Constant) and isinstance(value.value, str)) and evaluator.last is not None and evaluator.last[0] != ""
+    else:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) and evaluator.role == "expression" else None
+        constant = isinstance(target, ast.Name) and type(evaluator.module.env.get(target.id)) in {int, float, bool}
+    if constant:
+        raise error("E114", "the last expression does not depend on an input", evaluator.spans.of(statement), help="`--of NAME` chooses another output")
 
 
 def _named_outputs(evaluator: Evaluator, chosen: Mapping[str, tuple[Value, Span]], end: Span) -> list[Output]:

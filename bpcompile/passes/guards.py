@@ -16,13 +16,18 @@ After, `r` carries the guard ((c, True),), and so will the equations that undo i
 from __future__ import annotations
 
 import heapq
+from typing import Final
 
 from bpcompile.ir import Atom, Eqn, Guard, Program, Shape, Var, broadcast
 
 
+#: An operation shared by more branches than this is computed in front of them.
+_MOST_COPIES: Final = 6
+
+
 def find_guards(program: Program) -> Program:
     """Return the program with the guard of each equation set, conditions moved before what they guard."""
-    if not any(eqn.prim.name == "select" for eqn in program.eqns):
+    if not any(eqn.prim.name == "select" or eqn.guard for eqn in program.eqns):
         return program
     guard: dict[Var, Guard] = {}
 
@@ -48,8 +53,63 @@ def find_guards(program: Program) -> Program:
             for arg in eqn.args:
                 use(arg, under)
     # A value with no effect keeps no guard: it is dropped by dead code elimination.
-    eqns = [eqn.replace(guard=guard[eqn.out]) if guard.get(eqn.out) else eqn for eqn in program.eqns]
+    eqns = [eqn.replace(guard=guard[eqn.out]) if guard.get(eqn.out, eqn.guard) != eqn.guard else eqn for eqn in program.eqns]
     return program.with_eqns(_sorted(eqns))
+
+
+def separate_branches(program: Program) -> Program:
+    """
+    Return the program with what two branches share, and no place around them needs, computed in each of them.
+
+    Before::
+
+        r = div 1.0 x
+        f = select a r (select b x r)
+
+    After, neither division has to move in front of the choice::
+
+        r = div 1.0 x
+        s = div 1.0 x
+        f = select a r (select b x s)
+
+    Only operations that can fail are doubled, and only while few branches share them.
+    """
+    if sum(eqn.prim.name == "select" for eqn in program.eqns) == 0:
+        return program
+    readers: dict[Var, list[tuple[Guard, Eqn | None, int]]] = {}
+
+    def read(eqn: Eqn, under: Guard) -> None:
+        for i, arg in enumerate(eqn.args):
+            if isinstance(arg, Var):
+                branch = eqn.prim.name == "select" and i > 0 and isinstance(eqn.args[0], Var)
+                here = (*under, (eqn.args[0], i == 1)) if branch else under
+                readers.setdefault(arg, []).append((here, eqn, i))  # type: ignore[arg-type]  # a branch has a condition
+
+    for atom in program.results():
+        if isinstance(atom, Var):
+            readers.setdefault(atom, []).append(((), None, 0))
+    eqns: list[Eqn] = []
+    for original in reversed(program.eqns):
+        eqn = original.replace()
+        places = readers.get(eqn.out, [])
+        guards = list(dict.fromkeys(_of_its_elements(g, eqn.out.shape) for g, _, _ in places))
+        outermost = [g for g in guards if not any(h != g and h == g[: len(h)] for h in guards)]
+        if eqn.prim.total or eqn.out.stage or not 1 < len(outermost) <= _MOST_COPIES:
+            common = guards[0] if guards else ()
+            for other in guards[1:]:
+                common = _common(common, other)
+            read(eqn, common)
+            eqns.append(eqn)
+            continue
+        for n, guard in enumerate(outermost):
+            copy = eqn if n == 0 else eqn.replace(out=Var(name=eqn.out.name, shape=eqn.out.shape, dtype=eqn.out.dtype))
+            for here, reader, i in places:
+                if n > 0 and reader is not None and guard == here[: len(guard)]:
+                    reader.args = (*reader.args[:i], copy.out, *reader.args[i + 1 :])
+            read(copy, guard)
+            eqns.append(copy)
+    eqns.reverse()
+    return program.with_eqns(eqns)
 
 
 def _of_its_elements(guard: Guard, shape: Shape) -> Guard:

@@ -223,7 +223,7 @@ def _square_of(matcher: _Matcher, atom: Atom) -> Atom | None:
     if power and _is(power[1], 2):
         return power[0]
     product = matcher.operands(atom, "mul")
-    return product[0] if product and matcher.same(*product) else None
+    return product[0] if product and matcher.same(product[0], product[1]) else None
 
 
 def _sinc(matcher: _Matcher, eqn: Eqn) -> _Match:

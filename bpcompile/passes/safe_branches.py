@@ -37,7 +37,7 @@ def guard_branches(program: Program) -> Program:
     for eqn in program.eqns:
         if eqn.guard:
             regions.setdefault(eqn.guard, []).append(eqn)
-    risky = {g for g, eqns in regions.items() if any(not e.prim.total for e in eqns)}
+    risky = {g for g, eqns in regions.items() if any(_can_fail(e) for e in eqns)}
     if not risky:
         return program
     guards = {eqn.out: eqn.guard for eqn in program.eqns if eqn.guard}
@@ -60,6 +60,10 @@ def guard_branches(program: Program) -> Program:
                 args.append(arg)
         eqns.append(eqn.replace(args=tuple(args)))
     return program.with_eqns(eqns)
+
+
+def _can_fail(eqn: Eqn) -> bool:
+    return not eqn.prim.total or (eqn.prim.name != "select" and any(isinstance(a, Lit) and math.isinf(a.value) for a in eqn.args))
 
 
 def _fits(conditions: Guard, var: Var) -> bool:
