@@ -50,6 +50,8 @@ _FAST_POINTS: Final = 2
 #: Agreement that is called agreement: to double precision, for constants are doubles; the achieved error is reported.
 _RELATIVE: Final = "1e-13"
 _FAST_RELATIVE: Final = 1e-8
+#: What is left of a derivative that cancels to nothing, layer by layer, is rounding.
+_VANISHED: Final = 1e-100
 #: Work (equations times points) that exploring and edge points may take.
 _WORK: Final = 200_000
 #: Branches never taken that are named.
@@ -607,7 +609,7 @@ class _Check:
                 return k
             spread = np.abs(np.asarray(expected) - moved[k]) if moved is not None else 0.0
             difference = np.abs(np.asarray(result) - expected)
-            if not np.all(difference <= _FAST_RELATIVE * np.asarray(size) + 1e3 * spread + 1e-300):
+            if not np.all(difference <= _FAST_RELATIVE * np.asarray(size) + 1e3 * spread + _VANISHED):
                 return k
             if np.all(np.asarray(size) > 0):
                 self.error = max(self.error, float(np.max(difference / size)))

@@ -23,12 +23,13 @@ from bpcompile.emit import Emitted, Emitter
 from bpcompile.hazards import find_hazards
 from bpcompile.ir import Param, Program, Shape, Tree, Var
 from bpcompile.passes.aliases import forward_aliases
+from bpcompile.passes.choices import keep_type, multiply_inside
+from bpcompile.passes.collect import collect
 from bpcompile.passes.cse import share
 from bpcompile.passes.cut import cut
 from bpcompile.passes.dead import eliminate_dead
 from bpcompile.passes.expand import expand
 from bpcompile.passes.fold import fold
-from bpcompile.passes.choices import multiply_inside
 from bpcompile.passes.guards import find_guards, separate_branches
 from bpcompile.passes.recognise import recognise
 from bpcompile.passes.safe_branches import guard_branches
@@ -287,13 +288,13 @@ def _compile(program: Program, options: Options) -> Compiled:
     joint = written = verified(forward_aliases(joint))
     joint = verified(expand(joint, target=target, literal=options.literal))
     if compact:
-        joint = verified(simplify(joint))
+        joint = verified(collect(verified(simplify(joint))))
     elif target == "numpy":
         joint = verified(multiply_inside(joint))
     joint = verified(share(find_guards(joint)))
     joint = verified(find_guards(eliminate_dead(joint)))
     if target == "numpy":
-        joint = verified(guard_branches(joint))
+        joint = verified(guard_branches(keep_type(joint)))
     forward = eliminate_dead(_without_gradients(joint))
     if options.layout == "script":
         _complete_examples(joint)
@@ -365,7 +366,7 @@ def _render(options: Options, context: Mapping[str, Any], header: Sequence[str])
         template = _template(path.read_text(encoding="utf-8"))
         docs = _docs(context)
         text = template.render(**context, **docs, docstring="\n".join(header).rstrip() + ("\n" if len(header) > 1 else ""))
-    except (jinja2.TemplateError, OSError, UnicodeDecodeError) as problem:
+    except Exception as problem:  # noqa: BLE001  a template is a program of the user's, which may raise anything
         line = getattr(problem, "lineno", None)
         where = f"{path}:{line}" if line else str(path)
         raise error("E002", f"the template {where} can't be used: {problem}") from None

@@ -82,6 +82,9 @@ class _Body:
         self.number: dict[Var, int] = {}
         self.owners: dict[Var, Var | None] = {}
         self.block: Var | None = None
+        self.at = 0
+        #: Names under which other values are read, too.
+        self.aliased: set[str] = set()
         self.eqns = eqns
         self.results = list(results)
         self.uses: dict[Var, int] = {}
@@ -129,7 +132,7 @@ class _Body:
 
     def run(self, *, inline_last: Callable[[Var], bool] | None = None) -> None:
         """Make the statements."""
-        for eqn in self.eqns:
+        for self.at, eqn in enumerate(self.eqns):
             self._equation(eqn, inline_last)
 
     def _equation(self, eqn: Eqn, inline_last: Callable[[Var], bool] | None) -> None:
@@ -180,12 +183,14 @@ class _Body:
             return True
         if not self.is_named(out):
             self.env[out] = source
+            self.aliased.add(source.text)
             if isinstance(eqn.args[0], Var) and eqn.args[0] in self.pending:
                 self.pending[out] = self.pending.pop(eqn.args[0])
                 self.pending[out] = self.pending[out].replace(out=out)
             return True
         if out.twin is not None and out not in self.mutated and not self.emitter.keeps_twin(out.twin):
             self.env[out] = source
+            self.aliased.add(source.text)
             return True
         if self.emitter.is_array(out) and not fresh and out in self.mutated:
             return False
@@ -246,7 +251,7 @@ class _Body:
         if self.pending:
             for arg in eqn.args:
                 self._take(arg, eqn.out)
-        if not eqn.prim.total:
+        if eqn.can_fail():
             self.risky.add(eqn.out)
         if form.imports:
             self.emitter.modules.update(form.imports)
@@ -283,6 +288,7 @@ class _Body:
             self.statement[eqn.out] = f"{name} = {code}"
 
     def _condition(self, condition: Var, taken: bool) -> str:  # noqa: FBT001  a pair of a guard
+        self._settle(condition)
         text = self.text(condition)
         return text.within(Prec.AND) if taken else f"not {text.within(Prec.NOT)}"
 
@@ -305,6 +311,14 @@ class _Body:
         return found
 
 
+@dataclass(slots=True)
+class _Slot:
+    """A name that adjoints of temporaries take one after another, and the last equation that reads it."""
+
+    name: str
+    until: int = -1
+
+
 class _Backward(_Body):
     """Statements of the backward pass, in blocks that name what they undo."""
 
@@ -312,6 +326,34 @@ class _Backward(_Body):
         self.forward = forward
         super().__init__(emitter, eqns, results)
         self.env = dict(forward.env)
+        #: The equation that reads an adjoint last, by its primal value.
+        self.last: dict[Var, int] = {}
+        for i, eqn in enumerate(eqns):
+            for arg in eqn.args:
+                if isinstance(arg, Var) and arg.twin is not None:
+                    self.last[arg.twin] = i
+        self.slots: dict[str, list[_Slot]] = {}
+
+    def _name(self, eqn: Eqn) -> str:
+        twin = eqn.out.twin
+        if twin is None or twin in self.emitter.twin_names or twin not in self.last:
+            return super()._name(eqn)
+        word = self.names.numbered.get(self.names.of.get(twin, ""))
+        if word is None or twin.stage or twin in self.emitter.program.gradients:
+            return super()._name(eqn)
+        # `dprod` of one product after another: their lives do not overlap, and a number says nothing.
+        slots = self.slots.setdefault(word, [])
+        free = next((s for s in slots if s.until <= self.at and not self._is_read(s.name)), None)
+        if free is None:
+            free = _Slot(self.names.gradient(word))
+            slots.append(free)
+        free.until = self.last[twin]
+        self.emitter.twin_names[twin] = self.names.of[eqn.out] = free.name
+        return free.name
+
+    def _is_read(self, name: str) -> bool:
+        """Whether a name has a second reader, or stands in the text of a value that has no statement yet."""
+        return name in self.aliased or any(name in _IDENTIFIER.findall(self.env[var].text) for var in self.pending)
 
     def enter(self, owner: Var | None) -> None:
         """Begin the block of a stage, unless it is the block at hand."""
@@ -362,7 +404,7 @@ class Emitter:
         self.seeds: set[Var] = set()
         self.seed_names: list[str] = []
         self.gradient_names: list[tuple[Param, str]] = []
-        self._twin_names: dict[Var, str] = {}
+        self.twin_names: dict[Var, str] = {}
         self._twins: dict[Var, bool] = {}
         self._named: set[Var] = set()
         self.params = [p for p in program.params if p.seed is None]
@@ -394,25 +436,25 @@ class Emitter:
                 gradient = self.names.gradient(name)
                 self.gradient_names.append((param, gradient))
                 if isinstance(param.tree, Var):
-                    self._twin_names[param.tree] = gradient
+                    self.twin_names[param.tree] = gradient
 
     def _output_name(self, output: Output) -> str:
         atom = output.atom
-        if isinstance(atom, Var) and (atom in self.names.of or atom in self.inputs):
-            return self.names.of.get(atom) or self.inputs[atom].text
+        if isinstance(atom, Var) and atom not in self.inputs and atom in self.names.of:
+            return self.names.of[atom]
         return self.names.unique(output.name if output.name.isidentifier() else "f")
 
     def adjoint_name(self, var: Var) -> str:
         """Return the name that all versions of an adjoint share."""
         twin = var.twin
         assert twin is not None
-        if twin not in self._twin_names:
+        if twin not in self.twin_names:
             base = self.names.of.get(twin)
             if base is None:
                 base = self.names.stem(twin) or self.names._fallback(twin)  # noqa: SLF001  the fallback is part of naming
-            self._twin_names[twin] = self.names.gradient(base)
-        self.names.of[var] = self._twin_names[twin]
-        return self._twin_names[twin]
+            self.twin_names[twin] = self.names.gradient(base)
+        self.names.of[var] = self.twin_names[twin]
+        return self.twin_names[twin]
 
     def is_array(self, var: Var) -> bool:
         """Whether a value may be an array, which a second name would share; in a script without shapes all are floats."""

@@ -77,6 +77,11 @@ def _jumps(program: Program) -> Iterator[Diagnostic]:
     active = active_vars(program)
     place = {eqn.out: i for i, eqn in enumerate(program.eqns)}
     definition = {eqn.out: eqn for eqn in program.eqns}
+    for eqn in program.eqns:
+        condition = definition.get(eqn.args[0]) if eqn.prim.name == "select" and isinstance(eqn.args[0], Var) else None
+        if condition is not None and condition.prim.name in {"eq", "ne"} and any(isinstance(a, Var) and a in active for a in condition.args):
+            message = "at the single points that this condition picks out the gradient is that of one branch, whatever the limit: a kink"
+            yield Diagnostic("W203", message, eqn.span, level="warning")
     selects = [e for e in program.eqns if e.prim.name == "select" and e.out.dtype == "float" and _moves(e.args[0], active, definition)]
     inputs = [v for v in program.inputs() if v.dtype == "float"]
     if any(v.shape for v in inputs):

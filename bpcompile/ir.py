@@ -44,6 +44,7 @@ Operand = Union["Var", int, float, bool]
 _NO_PARAMS: Final[Mapping[str, Any]] = {}
 #: Tuples: `isinstance` builds a union written with `|` anew at each call.
 _NUMBERS: Final = (int, float)
+_INFINITE: Final = (float("inf"), float("-inf"))
 
 
 class Var:
@@ -210,6 +211,12 @@ class Eqn:
         self.origin = origin
         self.guard = guard
         self.note = note
+
+    def can_fail(self) -> bool:
+        """Whether the operation may raise, or make nan out of operands of moderate size."""
+        if self.prim.total and self.prim.name != "select":
+            return any(isinstance(a, Lit) and a.value in _INFINITE for a in self.args)
+        return not self.prim.total
 
     def adds_to(self) -> Var | None:
         """Return the version of an adjoint that this equation adds a contribution to, if it does (`dx += ...`)."""

@@ -71,9 +71,10 @@ class Names:
         # Values are named after the gate that the user wrote, not after how the target spells it.
         self._definition: dict[Var, Eqn] = {eqn.out: eqn for p in (program, written) if p is not None for eqn in p.eqns}
         self._stems: dict[Var, str] = {}
+        #: Names that say nothing but the kind of operation, with the word for it.
+        self.numbered: dict[str, str] = {}
         self._roles: dict[Var, str] = {}
         self._counters: dict[str, int] = {}
-        self._wanted: set[str] = set()
         self.params: list[str] = []
         for param in program.params:
             if param.seed is None:
@@ -81,17 +82,12 @@ class Names:
         # All names of the user are taken before the first temporary gets one.
         stages = [eqn.out for eqn in program.eqns if eqn.out.stage and eqn.out.name and eqn.out.twin is None]
         for output in program.outputs:
-            if isinstance(output.atom, Var) and output.atom not in self._inputs(program) and output.atom in self._definition:
+            if isinstance(output.atom, Var) and output.atom in self._definition and legal(output.name) not in self._taken:
                 self._claim_var(output.atom, output.name)
         for var in stages:
             if var not in self.of and var.name:
                 self._claim_var(var, var.name)
-        self._wanted = {legal(v.name) for v in self.of if v.name} | set(self.of.values()) | set(self.params)
         self._find_roles(written or program)
-
-    @staticmethod
-    def _inputs(program: Program) -> set[Var]:
-        return set(program.inputs())
 
     def _claim_user(self, name: str) -> str:
         """Take a user's name, changed where it must be."""
@@ -161,6 +157,7 @@ class Names:
             number += 1
         self._counters[word] = number
         self._taken.add(f"{word}{number}")
+        self.numbered[f"{word}{number}"] = word
         return f"{word}{number}"
 
     def _fallback(self, var: Var) -> str:

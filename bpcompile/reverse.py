@@ -98,8 +98,8 @@ class _Reverse:
         ct = value_of(self.adjoint[eqn.out])
         outer = self.local.get(eqn.out, 1)
         operands = [value_of(a) for a in eqn.args]
-        for i, arg in enumerate(eqn.args):
-            rule = eqn.prim.vjp[i]
+        for i in self._in_order(eqn):
+            arg, rule = eqn.args[i], eqn.prim.vjp[i]
             if not isinstance(arg, Var) or isinstance(rule, Zero) or arg not in active:
                 continue
             builder.guard = eqn.guard
@@ -120,6 +120,13 @@ class _Reverse:
                 if not _is_one(outer):
                     ct, outer = self._chain(outer, ct), 1
                 self._contribute(arg, rule(ct, eqn.out, *operands, **eqn.params))
+
+    def _in_order(self, eqn: Eqn) -> list[int]:
+        """Return the operands in the order of their contributions: temporaries last, which end the use of the upstream gradient."""
+        order = list(range(len(eqn.args)))
+        if not self.textbook and len(order) > 1:
+            order.sort(key=lambda i: isinstance(a := eqn.args[i], Var) and not a.stage and a in self.defined)
+        return order
 
     @staticmethod
     def _is_own_branch(eqn: Eqn, i: int, inner: Guard) -> bool:

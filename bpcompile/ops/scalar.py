@@ -25,7 +25,7 @@ from typing import Any, Final
 import sympy
 
 from bpcompile.forms import Form, Prec, call, infix, pattern, prefix
-from bpcompile.primitive import ZERO, Kink, Primitive, define
+from bpcompile.primitive import ZERO, Kink, Primitive, Rule, define
 
 _INF: Final = math.inf
 _NAN: Final = math.nan
@@ -41,6 +41,11 @@ def _calls(math_name: str, numpy_name: str) -> dict[str, Form]:
 
 def _both(form: Form) -> dict[str, Form]:
     return {"math": form, "numpy": form}
+
+
+def _everywhere(rule: Rule) -> dict[str, Rule]:
+    """Write an operation with simpler ones on every target."""
+    return dict.fromkeys(("math", "numpy", "literal"), rule)
 
 
 def _one_over(function: str) -> dict[str, Form]:
@@ -385,6 +390,7 @@ sec = define(
     sympy=sympy.sec,
     impl=lambda x: 1.0 / math.cos(x),
     forms=_one_over("cos"),
+    lower=_everywhere(lambda x: 1.0 / cos(x)),
     vjp=(lambda ct, ans, x: ans * tan(x) * ct,),
     domain="x != pi/2 + k pi",
     samples=_ANGLES,
@@ -396,6 +402,7 @@ csc = define(
     sympy=sympy.csc,
     impl=lambda x: 1.0 / math.sin(x),
     forms=_one_over("sin"),
+    lower=_everywhere(lambda x: 1.0 / sin(x)),
     vjp=(lambda ct, ans, x: -ans * cot(x) * ct,),
     domain="x != k pi",
     samples=_ANGLES,
@@ -407,6 +414,7 @@ cot: Primitive = define(
     sympy=sympy.cot,
     impl=lambda x: 1.0 / math.tan(x),
     forms=_one_over("tan"),
+    lower=_everywhere(lambda x: 1.0 / tan(x)),
     vjp=(lambda ct, ans, x: -(1 + ans * ans) * ct,),
     textbook=(lambda ans, x: -(1 + ans**2),),
     domain="x != k pi",

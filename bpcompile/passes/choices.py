@@ -69,3 +69,46 @@ def _emit(name: str, args: tuple[Atom, ...], like: Eqn, made: list[Eqn]) -> Var:
     out = Var(shape=like.out.shape)
     made.append(Eqn(out, REGISTRY[name], args, span=like.span, origin=like.origin, guard=like.guard))
     return out
+
+
+def keep_type(program: Program) -> Program:
+    """
+    Return the program with choices between two numbers made in the type of what is compared.
+
+    Before::
+
+        c = eq x 0.0
+        t = select c 0.0 nan
+
+    After::
+
+        c = eq x 0.0
+        t0 = fill_like x nan
+        t = select c 0.0 t0
+    """
+    definition = {eqn.out: eqn for eqn in program.eqns}
+    eqns: list[Eqn] = []
+    for eqn in program.eqns:
+        if eqn.prim.name == "select" and eqn.out.dtype == "float" and isinstance(eqn.args[1], Lit) and isinstance(eqn.args[2], Lit):
+            compared = _compared(eqn.args[0], definition)
+            if compared is not None and compared.shape == eqn.out.shape:
+                filled = Var(shape=compared.shape)
+                eqns.append(eqn.replace(out=filled, prim=REGISTRY["fill_like"], args=(compared, eqn.args[2])))
+                eqns.append(eqn.replace(args=(*eqn.args[:2], filled)))
+                continue
+        eqns.append(eqn)
+    return program.with_eqns(eqns)
+
+
+def _compared(condition: Atom, definition: dict[Var, Eqn]) -> Var | None:
+    """Return the first float that a condition looks at."""
+    stack = [condition]
+    while stack:
+        atom = stack.pop()
+        if isinstance(atom, Var):
+            if atom.dtype == "float":
+                return atom
+            eqn = definition.get(atom)
+            if eqn is not None:
+                stack += eqn.args[::-1]
+    return None

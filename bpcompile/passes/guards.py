@@ -54,7 +54,7 @@ def find_guards(program: Program) -> Program:
                 use(arg, under)
     # A value with no effect keeps no guard: it is dropped by dead code elimination.
     eqns = [eqn.replace(guard=guard[eqn.out]) if guard.get(eqn.out, eqn.guard) != eqn.guard else eqn for eqn in program.eqns]
-    return program.with_eqns(_sorted(eqns))
+    return program.with_eqns(_sorted(_loosened(eqns)))
 
 
 def separate_branches(program: Program) -> Program:
@@ -125,6 +125,18 @@ def _common(a: Guard, b: Guard) -> Guard:
     while length < min(len(a), len(b)) and a[length] == b[length]:
         length += 1
     return a[:length]
+
+
+def _loosened(eqns: list[Eqn]) -> list[Eqn]:
+    """Free operations that can't fail from conditions that come later: moving them would tear lines apart for nothing."""
+    place = {eqn.out: i for i, eqn in enumerate(eqns)}
+    result = []
+    for i, eqn in enumerate(eqns):
+        known = 0
+        while known < len(eqn.guard) and place.get(eqn.guard[known][0], -1) < i:
+            known += 1
+        result.append(eqn.replace(guard=eqn.guard[:known]) if known < len(eqn.guard) and not eqn.can_fail() else eqn)
+    return result
 
 
 def _sorted(eqns: list[Eqn]) -> list[Eqn]:

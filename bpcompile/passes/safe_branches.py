@@ -37,12 +37,13 @@ def guard_branches(program: Program) -> Program:
     for eqn in program.eqns:
         if eqn.guard:
             regions.setdefault(eqn.guard, []).append(eqn)
-    risky = {g for g, eqns in regions.items() if any(_can_fail(e) for e in eqns)}
+    risky = {g for g, eqns in regions.items() if any(e.can_fail() for e in eqns)}
     if not risky:
         return program
     guards = {eqn.out: eqn.guard for eqn in program.eqns if eqn.guard}
     safe = {g: _safe_point(regions[g], guards) for g in risky}
     made: dict[tuple[Var, Guard], Var] = {}
+    joined: dict[tuple[Guard, bool], Var] = {}
     eqns: list[Eqn] = []
     for eqn in program.eqns:
         point = safe.get(eqn.guard) if eqn.guard else None
@@ -54,7 +55,7 @@ def guard_branches(program: Program) -> Program:
             if isinstance(arg, Var) and arg in point and _fits(eqn.guard[len(guards.get(arg, ())) :], arg):
                 key = (arg, eqn.guard)
                 if key not in made:
-                    made[key] = _guarded(arg, eqn, guards.get(arg, ()), point[arg], eqns)
+                    made[key] = _guarded(arg, eqn, guards.get(arg, ()), point[arg], eqns, joined)
                 args.append(made[key])
             else:
                 args.append(arg)
@@ -62,38 +63,37 @@ def guard_branches(program: Program) -> Program:
     return program.with_eqns(eqns)
 
 
-def _can_fail(eqn: Eqn) -> bool:
-    return not eqn.prim.total or (eqn.prim.name != "select" and any(isinstance(a, Lit) and math.isinf(a.value) for a in eqn.args))
-
-
 def _fits(conditions: Guard, var: Var) -> bool:
     """Whether a value is chosen element by element: one that is the same for all elements can't be safe for some of them."""
     return all(broadcast(condition.shape, var.shape) == var.shape for condition, _ in conditions)
 
 
-def _guarded(var: Var, eqn: Eqn, outer: Guard, value: float, eqns: list[Eqn]) -> Var:
+def _guarded(var: Var, eqn: Eqn, outer: Guard, value: float, eqns: list[Eqn], joined: dict[tuple[Guard, bool], Var]) -> Var:
     """Emit `select(condition, var, value)` for the conditions that `var` itself is not under."""
-    condition: Var | None = None
-    taken = True
-    for this, sense in eqn.guard[len(outer) :]:
-        if condition is None:
-            condition, taken = this, sense
-            continue
-        parts: list[Var] = []
-        for part, positive in ((condition, taken), (this, sense)):
-            if positive:
-                parts.append(part)
-            else:
-                parts.append(Var(dtype="bool", shape=part.shape))
-                eqns.append(Eqn(parts[-1], REGISTRY["not"], (part,), origin=eqn.origin))
-        both = Var(dtype="bool", shape=max((p.shape for p in parts), key=len))
-        eqns.append(Eqn(both, REGISTRY["and"], tuple(parts), origin=eqn.origin))
-        condition, taken = both, True
-    assert condition is not None
+    conditions = eqn.guard[len(outer) :]
+    condition, taken = conditions[0]
+    for i in range(1, len(conditions)):
+        parts = [_positive(c, t, eqn, eqns, joined) for c, t in ((condition, taken), conditions[i])]
+        key = (conditions[: i + 1], True)
+        if key not in joined:
+            joined[key] = Var(dtype="bool", shape=broadcast(*[p.shape for p in parts]))
+            eqns.append(Eqn(joined[key], REGISTRY["and"], tuple(parts), origin=eqn.origin))
+        condition, taken = joined[key], True
     branches: tuple[Atom, Atom] = (var, Lit(value)) if taken else (Lit(value), var)
     out = Var(name=f"{var.name}_safe" if var.name else None, shape=max(condition.shape, var.shape, key=len))
     eqns.append(Eqn(out, REGISTRY["select"], (condition, *branches), origin=eqn.origin, note="a safe argument where the branch is not taken"))
     return out
+
+
+def _positive(condition: Var, taken: bool, eqn: Eqn, eqns: list[Eqn], joined: dict[tuple[Guard, bool], Var]) -> Var:  # noqa: FBT001  a pair of a guard
+    """Return a condition that holds where the branch is taken."""
+    if taken:
+        return condition
+    key = (((condition, False),), False)
+    if key not in joined:
+        joined[key] = Var(dtype="bool", shape=condition.shape)
+        eqns.append(Eqn(joined[key], REGISTRY["not"], (condition,), origin=eqn.origin))
+    return joined[key]
 
 
 def _safe_point(region: list[Eqn], guards: dict[Var, Guard]) -> dict[Var, float] | None:
@@ -123,7 +123,8 @@ def _is_finite(region: list[Eqn], point: dict[Var, float]) -> bool:
             value = eqn.prim.impl(*[a.value if isinstance(a, Lit) else env.get(a, 1.0) for a in eqn.args], **eqn.params)
         except (ArithmeticError, ValueError):
             return False
-        if isinstance(value, complex) or not math.isfinite(value):
+        unbounded = any(isinstance(a, Lit) and math.isinf(a.value) for a in eqn.args)
+        if isinstance(value, complex) or value != value or (math.isinf(value) and not unbounded):  # noqa: PLR0124  nan
             return False
         env[eqn.out] = value
     return True
