@@ -368,8 +368,6 @@ def _describe(primitive: Primitive) -> list[tuple[str, str, str]]:
 
 def _local_gradient(primitive: Primitive, index: int, operands: Sequence[str]) -> str:
     """Return the derivative by one operand as text: the textbook's form where the table has one."""
-    import inspect
-
     from bpcompile.forms import Form, call
     from bpcompile.ir import Builder, Lit, Var
     from bpcompile.printer import Text, show

@@ -222,7 +222,10 @@ def compile_file(
 
     Args:
         path: The file.
-        wrt, of, at, shapes: As in `compile_gradient`.
+        wrt: As in `compile_gradient`.
+        of: As in `compile_gradient`.
+        at: As in `compile_gradient`.
+        shapes: As in `compile_gradient`.
         text: What the file holds, if it was read already (standard input).
         **options: As in `compile_gradient`.
     """
@@ -302,7 +305,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     emitter = Emitter(joint, forward, written=written, target=language, layout=options.layout, style=options.style)
     context = emitter.context()
     notes = [*program.notes, *hazards, *_rename_notes(emitter.names.changed)]
-    header = _header(program, emitter, context)
+    header = _header(emitter, context)
     emitted = emitter.emitted(_render(options, context, header))
     certificate = None
     if options.check != "off":
@@ -317,7 +320,7 @@ def _compile(program: Program, options: Options) -> Compiled:
                     help="\n          ".join(certificate.lines()),
                 ),
             )
-        emitted = emitter.emitted(_render(options, context, header + [""] + certificate.lines()))
+        emitted = emitter.emitted(_render(options, context, [*header, "", *certificate.lines()]))
     return Compiled(emitted.text, program, joint, emitted, certificate, notes)
 
 
@@ -344,7 +347,7 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() and c not in '"\\' else "?" for c in text)
 
 
-def _header(program: Program, emitter: Emitter, context: Mapping[str, Any]) -> list[str]:
+def _header(emitter: Emitter, context: Mapping[str, Any]) -> list[str]:
     """Return the lines of the module docstring, without the certificate."""
     inputs = ", ".join(context["params"])
     outputs = ", ".join(context["outputs"])
@@ -359,7 +362,6 @@ def _header(program: Program, emitter: Emitter, context: Mapping[str, Any]) -> l
 
 
 def _render(options: Options, context: Mapping[str, Any], header: Sequence[str]) -> str:
-    import jinja2  # noqa: PLC0415  only where something is written
 
     path = options.template or _template_folder() / "file.py.j2"
     try:

@@ -23,6 +23,8 @@ from bpcompile.targets import TARGETS, import_lines
 _WIDTH: Final = 88
 #: A comment further right than this is not aligned with its neighbours.
 _FAR: Final = 56
+#: From this many adjoints on, those of nameless temporaries share names.
+_MANY: Final = 50
 _IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
 
 
@@ -132,7 +134,8 @@ class _Body:
 
     def run(self, *, inline_last: Callable[[Var], bool] | None = None) -> None:
         """Make the statements."""
-        for self.at, eqn in enumerate(self.eqns):
+        for at, eqn in enumerate(self.eqns):
+            self.at = at
             self._equation(eqn, inline_last)
 
     def _equation(self, eqn: Eqn, inline_last: Callable[[Var], bool] | None) -> None:
@@ -245,7 +248,7 @@ class _Body:
             for i in order:
                 if sum(len(o.text) for o in operands) <= _WIDTH - 10:
                     break
-                if len(operands[i].text) > 20:  # noqa: PLR2004  short ones would not help
+                if len(operands[i].text) > 20:
                     self._settle(eqn.args[i])
                     operands = [self.text(a) for a in eqn.args]
         if self.pending:
@@ -297,7 +300,6 @@ class _Body:
         _ = eqn
         self.lines.append(line)
 
-
     def owner(self, origin: Var | None) -> Var | None:
         """Return the stage in whose statement a value of the user's program was computed."""
         chain: list[Var] = []
@@ -336,12 +338,12 @@ class _Backward(_Body):
 
     def _name(self, eqn: Eqn) -> str:
         twin = eqn.out.twin
-        if twin is None or twin in self.emitter.twin_names or twin not in self.last:
+        if twin is None or twin in self.emitter.twin_names or twin not in self.last or len(self.last) < _MANY:
             return super()._name(eqn)
         word = self.names.numbered.get(self.names.of.get(twin, ""))
         if word is None or twin.stage or twin in self.emitter.program.gradients:
             return super()._name(eqn)
-        # `dprod` of one product after another: their lives do not overlap, and a number says nothing.
+        # `dprod` of one product after another: their lives do not overlap, a number says nothing, and fifty live floats cost time.
         slots = self.slots.setdefault(word, [])
         free = next((s for s in slots if s.until <= self.at and not self._is_read(s.name)), None)
         if free is None:
@@ -519,7 +521,12 @@ class Emitter:
             if isinstance(param.tree, Var):
                 gradient = self.program.gradients[param.tree]
                 if isinstance(gradient, Lit):
-                    body.lines.append(Line(f"{name} = {self._constant(gradient, param.tree)}", f"no gradient reaches {self.inputs[param.tree].text}" if gradient.value == 0 else ""))
+                    body.lines.append(
+                        Line(
+                            f"{name} = {self._constant(gradient, param.tree)}",
+                            f"no gradient reaches {self.inputs[param.tree].text}" if gradient.value == 0 else "",
+                        )
+                    )
                 elif body.env[gradient].text != name:
                     source = body.env[gradient].text
                     body.lines.append(Line(f"{name} = {source + '.copy()' if self.is_array(gradient) else source}", comment))
@@ -547,7 +554,7 @@ class Emitter:
         if eqn.adds_to() is not None:
             return show_shape(eqn.out.shape)
         spec = eqn.params.get("spec")
-        if spec and len(eqn.args) == 2:  # noqa: PLR2004  a product has two factors
+        if spec and len(eqn.args) == 2:
             left, right = _in_order(spec, eqn.args[0].shape, eqn.args[1].shape)
             return f"{show_shape(eqn.out.shape)} = {show_shape(left)} . {show_shape(right)}"
         if eqn.prim.name in {"sum", "mean"}:
@@ -563,7 +570,10 @@ class Emitter:
         value.run()
         numpy = self.target.forms == "numpy"
         outputs = [value.text(o.atom).text if isinstance(o.atom, Lit) else self.body.text(o.atom).text for o in self.program.outputs]
-        constants = [Line(f"{n} = {t}") for n, t in zip(self.output_names, outputs, strict=True) if n != t]
+        same = ".copy()" if self.target.forms == "numpy" and self.layout != "script" else ""
+        constants = [
+            Line(f"{n} = {t}{same if isinstance(o.atom, Var) else ''}") for n, t, o in zip(self.output_names, outputs, self.program.outputs, strict=True) if n != t
+        ]
         params = list(self.names.params)
         seeds = list(self.seed_names)
         wrapped = numpy and self.layout != "script"
@@ -604,7 +614,7 @@ class Emitter:
             "seed_lines": layout(seed_entry),
             "backward_lines": layout(backward),
             "cache": _tuple(cache),
-            "examples": [f"{n} = {_example(p)}" for p, n in zip(self.params, params, strict=True)],
+            "examples": [f"{n} = {_example(p, floats=numpy and all(v.dtype == 'float' for v in p.leaves()))}" for p, n in zip(self.params, params, strict=True)],
         }
 
     def _arrays(self) -> list[tuple[str, Var]]:
@@ -664,6 +674,7 @@ class Emitter:
         inputs = [t.text for v, t in self.inputs.items() if v not in self.seeds and "[" not in t.text]
         computed = [*(line.code.partition(" ")[0] for line in self._size_lines(self.backward.lines))]
         computed += [self.body.env[var].text for var in self.body.statement]
+        computed += self.output_names
         return [n for n in dict.fromkeys([*params, *inputs, *computed]) if n in used]
 
     def emitted(self, text: str) -> Emitted:
@@ -766,12 +777,13 @@ def _tuple(names: Sequence[str]) -> str:
     return f"({names[0]},)" if len(names) == 1 else f"({', '.join(names)})"
 
 
-def _example(param: Param) -> str:
-    """Return an example value as source text."""
+def _example(param: Param, *, floats: bool) -> str:
+    """Return an example value as source text; NumPy's integers have an arithmetic of their own, so there it is a float."""
+
     def show_value(value: Any) -> str:
         if isinstance(value, list | tuple):
             return f"[{', '.join(map(show_value, value))}]"
-        return repr(value)
+        return repr(float(value)) if floats else repr(value)
 
     text = show_value(param.example)
     return f"np.array({text})" if any(v.shape for v in leaves(param.tree)) else text

@@ -199,7 +199,7 @@ class Names:
                 stack.pop()
                 continue
             eqn = self._definition.get(top)
-            if eqn is None or len(stack) > 4:  # noqa: PLR2004  deeper expressions have long names anyway
+            if eqn is None or len(stack) > 4:
                 self._stems[top] = legal(top.name) if eqn is None and top.name else ""
                 stack.pop()
                 continue
@@ -226,13 +226,13 @@ class Names:
         return atom if isinstance(atom, Lit) else self.of.get(atom) or self._stems.get(atom, "")
 
 
-def _compose(eqn: Eqn, parts: list[str | Lit]) -> str:  # noqa: C901, PLR0911, PLR0912  one line an operation
+def _compose(eqn: Eqn, parts: list[str | Lit]) -> str:
     """Name an operation after its operands; empty if an operand has no name."""
     if any(isinstance(p, str) and not p for p in (parts[1:] if eqn.prim.name == "select" else parts)):
         return ""
     words = [_count(p) if isinstance(p, Lit) else p for p in parts]
     op = eqn.prim.name
-    if op in _COMPARE and len(words) == 2:  # noqa: PLR2004  comparisons are binary
+    if op in _COMPARE and len(words) == 2:
         if isinstance(parts[1], Lit) and parts[1].value == 0:
             return words[0] + _SIGN[op]
         return f"{words[0]}{op}{words[1]}" if all(words) else ""
@@ -252,7 +252,7 @@ def _compose(eqn: Eqn, parts: list[str | Lit]) -> str:  # noqa: C901, PLR0911, P
         return f"{words[0]}by{words[1]}" if words[1] else ""
     if op == "pow" and isinstance(parts[1], Lit):
         n = parts[1].value
-        return f"{words[0]}{ {2: 'sqr', 3: 'cub'}.get(int(n), f'pow{int(n)}')}" if n > 0 else ""
+        return f"{words[0]}{ {2: 'sqr', 3: 'cub'}.get(int(n), f'pow{int(n)}') }" if n > 0 else ""
     if op == "powr":
         return f"{words[0]}pow{words[1]}" if words[0] and words[1] else ""
     if op == "neg":
@@ -265,16 +265,16 @@ def _compose(eqn: Eqn, parts: list[str | Lit]) -> str:  # noqa: C901, PLR0911, P
     stem = eqn.prim.short or op
     if op in {"max", "min", "logaddexp"} and words[0].startswith(stem):
         words[0] = words[0].removeprefix(stem)
-    return stem + "".join(words) if all(words) and len(words) <= 2 else ""  # noqa: PLR2004  longer lists of operands say little
+    return stem + "".join(words) if all(words) and len(words) <= 2 else ""
 
 
 def _count(literal: Lit) -> str:
     value = literal.value
-    if value == int(value) if abs(value) < 1e9 else False:  # noqa: PLR2004  far beyond the words there are
+    if value == int(value) if abs(value) < 1e9 else False:
         return _COUNT[int(value)] if 0 <= value < len(_COUNT) else ""
-    return "half" if value == 0.5 else ""  # noqa: PLR2004
+    return "half" if value == 0.5 else ""
 
 
 def _digits(literal: Lit) -> str:
     value = literal.value
-    return str(int(value)) if 0 <= value < 1000 and value == int(value) else ""  # noqa: PLR2004  short
+    return str(int(value)) if 0 <= value < 1000 and value == int(value) else ""

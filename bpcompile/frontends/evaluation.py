@@ -12,12 +12,14 @@ and of calls, never the length of a sum or of a program.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
+from bpcompile import dims
 from bpcompile.diagnostics import Diagnostic, Source, Span
-from bpcompile.frontends import static_values
+from bpcompile.frontends import arrays, static_values
 from bpcompile.frontends.known_functions import BARE, BARE_CONSTANTS, MODULES, NAMESPACES, is_known, module_member, suggest
 from bpcompile.frontends.source_text import Spans
 from bpcompile.frontends.values import (
@@ -26,6 +28,7 @@ from bpcompile.frontends.values import (
     POISON,
     Function,
     Input,
+    Knowledge,
     Known,
     ListValue,
     Module,
@@ -36,10 +39,12 @@ from bpcompile.frontends.values import (
     Refusal,
     Restart,
     Scope,
+    Size,
+    SizeRange,
     Value,
     describe,
 )
-from bpcompile.ir import Builder, Eqn, Guard, Lit, Shape, Var
+from bpcompile.ir import Builder, Dim, Eqn, Guard, Lit, Shape, Var, show_shape
 from bpcompile.primitive import REGISTRY
 
 #: Statements and rounds of loops that reading may take.
@@ -75,7 +80,7 @@ class Evaluator:
     Args:
         source: The text.
         role: `script`: names bound to numbers are inputs. `library`: they are constants. `expression`: free names are inputs.
-        fixed: Inputs that must be numbers known now, found by an earlier reading.
+        known: What earlier readings found out of inputs.
         wrt: Names whose gradient is wanted, so that they are inputs in any case.
         shapes: Shapes of inputs by name.
         at: Example values by name; they replace those in the text.
@@ -86,18 +91,19 @@ class Evaluator:
         source: Source,
         role: str,
         *,
-        fixed: frozenset[str] = frozenset(),
+        known: Knowledge | None = None,
         wrt: frozenset[str] = frozenset(),
         shapes: Mapping[str, Shape] | None = None,
         at: Mapping[str, Any] | None = None,
     ) -> None:
         self.role = role
-        self.fixed = fixed
+        self.known = known or Knowledge()
         self.wrt = wrt
         self.shapes = shapes or {}
         self.at = at or {}
         self.spans = Spans(source)
         self.builder = Builder()
+        self.facts = arrays.Facts()
         self.inputs: dict[str, Input] = {}
         self.input_spans: dict[str, Span] = {}
         self.module = Scope(None, "module")
@@ -105,6 +111,13 @@ class Evaluator:
         #: The branches on values around the statement being read.
         self.path: tuple[int, ...] = ()
         self.loops = 0
+        #: The scopes of the calls in progress, and what the loops in progress go through: they hold arrays as names do.
+        self.callers: list[Scope] = []
+        self.iterating: list[Value] = []
+        #: Random numbers are being read, of which a script makes inputs.
+        self.drawing = False
+        #: What the last statement of a module is, where it is an expression.
+        self.closing: Value = None
         self.last: tuple[str, Value, Span] | None = None
         self.diagnostics: list[Diagnostic] = []
         self.notes: list[Diagnostic] = []
@@ -165,6 +178,10 @@ class Evaluator:
         else:
             self._report(diagnostic)
             self._poison(statement, POISON)
+
+    def depends(self, value: Value) -> bool:
+        """Say whether a value is, or holds, something that depends on an input."""
+        return depends(value, self.facts.constants)
 
     def diagnose(self, refusal: Refusal, node: ast.AST) -> Diagnostic:
         """Turn a refusal into a diagnostic at its own node, or at `node`."""
@@ -227,8 +244,10 @@ class Evaluator:
         if isinstance(value, ast.Constant) or _is_print(value):
             return None
         result = self.eval(value)
-        if self.scope is self.module and node is self._body[-1] and depends(result):
-            self.last = ("", result, self.spans.of(value))
+        if self.scope is self.module and node is self._body[-1]:
+            self.closing = result
+            if self.depends(result):
+                self.last = ("", result, self.spans.of(value))
         return None
 
     def _assign(self, node: ast.Assign) -> str | None:
@@ -237,13 +256,110 @@ class Evaluator:
             for target in node.targets:
                 self._assign_data(target, node.value, node)
             return None
-        value = self.eval(node.value)
+        try:
+            value = self.eval(node.value)
+        except Refusal as refusal:
+            if refusal.code != "E119" or self.drawing or scope is not self.module or self.role != "script" or self.loops or self.path:
+                raise
+            value = self._drawn(node.value, refusal)
+            for target in node.targets:
+                self._bind_drawn(target, value, node)
+            return None
         for target in node.targets:
             if type(target) is ast.Name:
+                if type(value) is Var and value.shape and self._is_wanted(target.id, value):
+                    self._new_array(target.id, value, node)
+                    continue
                 self.store(target.id, value, node.value)
             else:
                 self._assign_to(target, value, node.value)
         return None
+
+    # Arrays that a script draws or fills: they are inputs.
+
+    def _is_wanted(self, name: str, value: Var) -> bool:
+        """Whether a constant array of a script is asked for as an input."""
+        return self.scope is self.module and self.role == "script" and (name in self.wrt or name in self.at) and value in self.facts.constants and not self.loops
+
+    def _drawn(self, node: ast.expr, refusal: Refusal) -> Value:
+        """Read random numbers for their shapes; the equations on the way are dropped."""
+        builder = self.builder
+        start = len(builder.eqns)
+        self.drawing = True
+        try:
+            value = self.eval(node)
+        except Refusal as other:
+            raise refusal from other
+        finally:
+            self.drawing = False
+            new = builder.eqns[start:]
+            del builder.eqns[start:]
+            if len(self._defining) > start:
+                self._defining = {}
+        made = {eqn.out for eqn in new}
+        numbers: dict[str, None] = {}
+        owners = {one.var: one for one in self.all_inputs()}
+        for eqn in new:
+            if eqn.prim.result == "bool":
+                raise refusal  # a mask in the middle of the program, not an example of an input
+            for arg in eqn.args:
+                if isinstance(arg, Var) and arg not in made and arg not in self.facts.drawn and arg not in self.facts.constants:
+                    owner = owners.get(arg)
+                    if owner is None or owner.shape or owner.root in self.wrt or not isinstance(owner.example, int | float):
+                        raise refusal
+                    numbers[owner.root] = None
+        if numbers and (type(value) is not Var or not value.shape):
+            raise refusal
+        if numbers:
+            raise Restart(tuple(numbers), "scales")
+        return value
+
+    def _bind_drawn(self, target: ast.expr, value: Value, node: ast.Assign) -> None:
+        if isinstance(target, ast.Tuple | ast.List) and isinstance(value, tuple | list) and len(target.elts) == len(value):
+            for element, item in zip(target.elts, value, strict=True):
+                self._bind_drawn(element, item, node)
+        elif isinstance(target, ast.Name) and type(value) is Var and self._is_random(value):
+            self._new_array(target.id, value, node)
+        elif isinstance(target, ast.Name):
+            self.store(target.id, self._split_drawn(target.id, value, node), node.value)
+        elif isinstance(target, ast.Subscript) and type(value) is Var:
+            container = self.raw(target.value)
+            if not isinstance(container, dict | ListValue):
+                raise Refusal("E119", "random numbers are written into an array", node=node.value, help_="make it an input of the program")
+            self._store_element(target, self._split_drawn(_root_name(target), {str(self.eval(target.slice)): value}, node).popitem()[1])
+        else:
+            raise Refusal("E119", "random numbers in the middle of a program", node=node.value, help_="give them a name of their own")
+
+    def _is_random(self, value: Var) -> bool:
+        return value in self.facts.drawn or value not in self.facts.constants
+
+    def _split_drawn(self, name: str, value: Value, node: ast.Assign) -> Any:
+        """Return a list or dictionary of random arrays with an input for each."""
+        if isinstance(value, dict):
+            return {key: self._split_drawn(str(key) if str(key).isidentifier() and str(key) not in self.inputs else f"{name}_{key}", item, node) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            items = [self._split_drawn(f"{name}{i}", item, node) for i, item in enumerate(value)]
+            return tuple(items) if isinstance(value, tuple) else ListValue(items, self.path)
+        if type(value) is not Var or not self._is_random(value):
+            return value
+        free = name
+        while free in self.inputs or free in self.module.env:
+            free += "_"
+        self._new_array(free, value, node)
+        return self.module.env.pop(free)
+
+    def _new_array(self, name: str, value: Var, node: ast.Assign) -> None:
+        """Make an input of a name that stands for an example of an array."""
+        if name in self.inputs and self.inputs[name].states() != {"open"}:
+            raise Refusal("E119", f"`{name}` gets random numbers after it was used", node=node.value, help_="make it an input under another name")
+        whole = self.facts.is_integral(value) or name in self.known.integers
+        shape = tuple(self.shapes.get(name, value.shape))
+        example = self.at.get(name)
+        if example is None and whole:
+            example = _whole_example(shape, self.facts.drawn.get(value) or (0, 2))
+        self.input_spans[name] = self.spans.of(node.value)
+        self.inputs[name] = self.module.env[name] = Input(name, name, example, shape, dtype="int" if whole else "float", array=bool(shape))
+        self.facts.active = True
 
     def _ann_assign(self, node: ast.AnnAssign) -> str | None:
         if node.value is not None:
@@ -267,7 +383,7 @@ class Evaluator:
             scope.env[name] = value
         else:
             self._bind(name, value)
-        if scope is self.module and type(value) not in _NUMBERS and depends(value):
+        if scope is self.module and type(value) not in _NUMBERS and self.depends(value):
             self.last = (name, value, self.spans.of(node))
 
     def _name_elements(self, name: str, value: Value) -> None:
@@ -322,8 +438,11 @@ class Evaluator:
             self._assign_to(element.value if isinstance(element, ast.Starred) else element, item, node, loop=loop)
 
     def _store_element(self, target: ast.Subscript, value: Value) -> None:
-        container = self.eval(target.value)
+        container = self.raw(target.value)
         name = _base_name(target.value)
+        if isinstance(container, Var) and container.shape:
+            arrays.assign(self, target, value, target)
+            return
         if isinstance(container, dict):
             key = self._key(target.slice)
             self._check_mutable(container, target)
@@ -331,10 +450,9 @@ class Evaluator:
                 value.name, value.stage = f"{name}[{key!r}]", True
             container[key] = value
             return
-        if isinstance(container, Var | Input) and container.shape:
-            raise Refusal("E113", "part of an array is changed in place", node=target, help_="build a new array: np.where(condition, new, old)")
         if isinstance(container, Input):
-            raise Refusal("E113", f"an element of the input `{container.root}` is changed", node=target, help_="give the new value a name of its own")
+            help_ = f"copy it first: `{container.root} = {container.root}.copy()`" if container.shape else "give the new value a name of its own"
+            raise Refusal("E113", f"an element of the input `{container.root}` is changed in place", node=target, help_=help_)
         if not isinstance(container, ListValue):
             raise Refusal("E116", f"an element of {describe(container)} can't be assigned to", node=target)
         self._check_mutable(container, target)
@@ -344,7 +462,7 @@ class Evaluator:
         if type(value) is Var and value.name is None and name:
             value.name, value.stage = f"{name}[{index}]", True
         container[index] = value
-        if name and self.scope is self.module and depends(value):
+        if name and self.scope is self.module and self.depends(value):
             self.last = (name, container, self.spans.of(target))
 
     def _check_mutable(self, container: Value, node: ast.AST) -> None:
@@ -356,6 +474,31 @@ class Evaluator:
             raise Refusal("E113", f"the list `{container.frozen}` is an input, and the caller's list would change", node=node, help_="copy it first: list(...)")
         if container.born[: len(self.path)] != self.path:
             raise Refusal("E118", "a list changes under a condition on values", node=node, help_="choose the element: a if condition else b")
+
+    def raw(self, node: ast.expr) -> Value:
+        """Return what an expression stands for as the owner of an element: an array as it was last written to."""
+        if isinstance(node, ast.Name):
+            return self._name(node, settle=False)
+        if isinstance(node, ast.Subscript):
+            owner = self.raw(node.value)
+            if isinstance(owner, ListValue | tuple) and not isinstance(node.slice, ast.Slice):
+                return self._read(owner[self._index(node.slice, len(owner), node)], node)
+            if isinstance(owner, dict):
+                key = self._key(node.slice)
+                if key in owner:
+                    return self._read(owner[key], node)
+        return self.eval(node)
+
+    def store_in(self, place: ast.Subscript, owner: ListValue | dict[Any, Value], value: Var) -> None:
+        """Put a changed array where the old one stands in a list or dictionary."""
+        self._check_mutable(owner, place)
+        key = self._key(place.slice) if isinstance(owner, dict) else self._index(place.slice, len(owner), place)
+        owner[key] = value
+        name = _base_name(place.value)
+        if name and value.name is None:
+            value.name, value.stage = f"{name}[{key!r}]", True
+        if name and self.scope is self.module and self.depends(value):
+            self.last = (name, owner, self.spans.of(place))
 
     def _aug_assign(self, node: ast.AugAssign) -> str | None:
         target = node.target
@@ -369,19 +512,46 @@ class Evaluator:
                 return None
             right = self.eval(node.value)
             if isinstance(old, Var | Input) and old.shape:
-                raise Refusal(
-                    "E113",
-                    f"`{target.id}` is an array, and this changes it in place for every name that holds it",
-                    node=node,
-                    help_=f"write `{target.id} = {target.id} {_SIGNS.get(type(node.op), '+')} ...`, which makes a new one",
-                )
+                self._change_array(node, target, old, right)
+                return None
             self.store(target.id, self.arithmetic(node.op, old, right, node), node)
             return None
         if isinstance(target, ast.Subscript):
+            container = self.raw(target.value)
+            if isinstance(container, Var | Input) and container.shape and (isinstance(container, Var) or container.array):
+                arrays.augment(self, target, node.op, lambda: self.eval(node.value), node)
+                return None
             old = self._subscript(ast.copy_location(ast.Subscript(value=target.value, slice=target.slice, ctx=ast.Load()), target))
+            if isinstance(old, Var | Input) and old.shape and isinstance(container, ListValue | dict):
+                change = self._in_place(node, self.eval(node.value))
+                arrays.replace(self, target, self.raw(target), change, (), node)
+                return None
             self._store_element(target, self.arithmetic(node.op, old, self.eval(node.value), node))
             return None
         raise Refusal("E104", "attributes are not supported", node=target, help_="use a plain name")
+
+    def _change_array(self, node: ast.AugAssign, target: ast.Name, old: Value, right: Value) -> None:
+        """Carry out `x += ...` of an array: a new value takes its place where nothing else sees the old one."""
+        if isinstance(old, Input):
+            old = old.scalar()
+        try:
+            arrays.replace(self, target, old, self._in_place(node, right), (), node)
+        except Refusal as refusal:
+            if refusal.code == "E113":
+                refusal.help = f"write `{target.id} = {target.id} {_SIGNS.get(type(node.op), '+')} ...`, which makes a new one"
+            raise
+
+    def _in_place(self, node: ast.AugAssign, right: Value) -> Callable[[Var], Var]:
+        def change(old: Var) -> Var:
+            result = self.arithmetic(node.op, old, right, node)
+            if self.facts.is_integral(old) and not self.facts.is_integral(result):
+                raise Refusal("E116", "an array of whole numbers is changed in place by a float", node=node, help_="write it without the sign: `x = x + ...`")
+            if result.shape != old.shape:
+                message = f"an array can't grow in place: {arrays.where_from(self, old)}, the result {show_shape(result.shape)}"
+                raise Refusal("E112", message, node=node)
+            return result  # type: ignore[no-any-return]  # arithmetic on an array gives one
+
+        return change
 
     def _delete(self, node: ast.Delete) -> str | None:
         for target in node.targets:
@@ -469,6 +639,7 @@ class Evaluator:
     def _for(self, node: ast.For) -> str | None:
         items = self.items(self.eval(node.iter), node.iter)
         self.loops += 1
+        self.iterating.append(items)
         try:
             for item in items:
                 self._assign_to(node.target, item, node.iter, loop=True)
@@ -478,6 +649,7 @@ class Evaluator:
                 if signal == "return":
                     return signal
         finally:
+            self.iterating.pop()
             self.loops -= 1
         return self._block(node.orelse)
 
@@ -611,7 +783,17 @@ class Evaluator:
         if _is_condition(a) and _is_condition(b):
             return self._choose_condition(condition, (a, b), node)
         place: Any = self._place(node)
-        return self.emit("select", (condition, self.number(a, place), self.number(b, place)), place)
+        x, y = self.number(a, place), self.number(b, place)
+        shapes = [arrays.shape_of(one) for one in (x, y)]
+        if shapes[0] != shapes[1]:
+            return Partial(
+                f"{what} has shape {show_shape(shapes[0])} in one branch and {show_shape(shapes[1])} in the other of the `if` in line {line}",
+                "let both branches give the same shape",
+            )
+        out = self.emit("select", (condition, x, y), place)
+        if out.shape:
+            self.facts.either(out, (x, y))
+        return out
 
     def _choose_condition(self, condition: Var, cases: tuple[Var | bool, Var | bool], node: ast.AST) -> Var | bool:
         a, b = cases
@@ -677,18 +859,25 @@ class Evaluator:
         self.input_spans.setdefault(name, self.spans.of(node))
         old = self.inputs.get(name)
         taken = old is not None and old.states() != {"open"}
-        if name in self.fixed or taken or (name not in self.wrt and name not in self.at and self._is_accumulator(name, example, statement)):
-            if array:
-                raise Refusal("E111", f"the constant array `{name}`", node=node, label="arrays of constants are not supported yet", help_="use a list")
-            self.scope.env[name] = self._constant(self.at.get(name, example) if name in self.fixed else example)
+        if name in self.known.fixed or taken or (name not in self.wrt and name not in self.at and self._is_accumulator(name, example, statement)):
+            constant = self._constant(self.at.get(name, example) if name in self.known.fixed else example)
+            self.scope.env[name] = arrays.build(self, constant, node) if array else constant
             return
         example = self.at.get(name, example)
+        if name in self.known.sizes and isinstance(example, int) and example > 0 and not self.changes(name):
+            self.scope.env[name] = Size(name)
+            return
         shape = tuple(self.shapes.get(name, ()))
         if array and name not in self.shapes:
             shape = _array_shape(example, node)
+        whole = name in self.known.integers or (array and isinstance(node, ast.Call) and self._whole_dtype(node))
         self.input_spans[name] = self.spans.of(node)
-        self.inputs[name] = root = Input(name, name, example, shape)
+        self.inputs[name] = root = Input(name, name, example, shape, dtype="int" if whole else "float", array=array or name in self.known.arrays)
+        self.facts.active = self.facts.active or bool(shape)
         self.scope.env[name] = self.structure(root) if isinstance(example, list | tuple) and not shape else root
+
+    def _whole_dtype(self, node: ast.Call) -> bool:
+        return any(keyword.arg == "dtype" and arrays.dtype_of(self.eval(keyword.value)) == "int" for keyword in node.keywords)
 
     def structure(self, root: Input, *, frozen: str = "") -> Value:
         """Return an input of which the structure is known: nested lists of inputs, as its example is."""
@@ -768,13 +957,15 @@ class Evaluator:
             raise Refusal("E116", f"`{'...' if value is Ellipsis else 'bytes'}` is not a number", node=node)
         return value
 
-    def _name(self, node: ast.Name) -> Value:
+    def _name(self, node: ast.Name, *, settle: bool = True) -> Value:
         name = node.id
         scope: Scope | None = self.scope
         while scope is not None:
             value = scope.env.get(name, MISSING)
             if value is not MISSING:
                 if type(value) is Var:
+                    if settle and value in self.facts.written:
+                        value = scope.env[name] = arrays.settled(self, value)
                     return value
                 if type(value) is Input:
                     return value if value.var is None else value.var
@@ -842,9 +1033,12 @@ class Evaluator:
         if name in self.inputs:
             return self.module.env[name]
         self.input_spans[name] = self.spans.of(node)
-        self.inputs[name] = root = Input(name, name, self.at.get(name), tuple(self.shapes.get(name, ())))
+        shape = tuple(self.shapes.get(name, ()))
+        whole = name in self.known.integers
+        self.inputs[name] = root = Input(name, name, self.at.get(name), shape, dtype="int" if whole else "float", array=name in self.known.arrays)
+        self.facts.active = self.facts.active or bool(shape)
         value: Value = root
-        if name in self.fixed:
+        if name in self.known.fixed:
             value = self._constant(root.known())
         elif isinstance(root.example, list | tuple) and not root.shape:
             value = self.structure(root, frozen=name)
@@ -872,9 +1066,17 @@ class Evaluator:
             except Refusal as refusal:
                 refusal.node = refusal.node or node
                 raise
+        if type(a) is Size or type(b) is Size:
+            size = arrays.size_arithmetic(op, a, b)
+            if size is not None:
+                return size
         name = _ARITHMETIC.get(type(op))
         if name is None:
             return self._other_operator(op, a, b, node)
+        if isinstance(a, list | tuple | range | SizeRange) and self._is_array(b):
+            a = arrays.build(self, a, getattr(node, "left", node))
+        elif isinstance(b, list | tuple | range | SizeRange) and self._is_array(a):
+            b = arrays.build(self, b, getattr(node, "right", node))
         if type(a) is not Var and type(a) not in _NUMBERS and not isinstance(a, Input):
             joined = self._join(op, a, b, node)
             if joined is not MISSING:
@@ -889,8 +1091,20 @@ class Evaluator:
             return self._power(x, y, node)
         return self.emit(name, (x, y), node)
 
+    def _is_array(self, value: Value) -> bool:
+        return isinstance(value, Var | Input) and bool(value.shape)
+
+    def _is_list_index(self, node: ast.expr) -> bool:
+        """Whether what stands between brackets is one position, as of an element of a list."""
+        if isinstance(node, ast.Tuple | ast.Slice | ast.List) or (isinstance(node, ast.Constant) and type(node.value) is not int):
+            return False
+        value = self.eval(node)
+        return type(value) is int or (isinstance(value, Input) and not value.shape)
+
     def _power(self, x: Any, y: Any, node: Any) -> Value:
         if not isinstance(y, Var) and float(y).is_integer():
+            if isinstance(y, int) and y < 0 and isinstance(x, Var) and self.facts.is_integral(x):
+                raise Refusal("E116", "whole numbers to a negative whole power are an error in NumPy", node=node, help_="make the exponent a float")
             return self.emit("pow", (x, y), node)
         return self.emit("powr", (x, y), node)
 
@@ -910,12 +1124,8 @@ class Evaluator:
         if isinstance(op, ast.BitXor):
             raise Refusal("E104", "`^` is exclusive or in Python, not a power", node=node, help_="write `**` for a power")
         if isinstance(op, ast.MatMult):
-            raise Refusal(
-                "E111",
-                "`@` multiplies matrices, and arrays with axes are not supported yet",
-                node=node,
-                help_="lists of scalars: sum(a * b for a, b in zip(u, v))",
-            )
+            left, right = (arrays.operand(self, one, node) for one in (a, b))
+            return arrays.matmul(self, left, right, node)
         if isinstance(op, ast.FloorDiv):
             quotient = self.emit("div", (self.number(a, node), self.number(b, node)), node)
             return self.emit("floor", (quotient,), node)
@@ -953,6 +1163,8 @@ class Evaluator:
                 raise
         if kind is bool:
             return int(value)
+        if kind is Size:
+            return self.emit("dim", (), node, size=value.dim)
         if isinstance(value, Poison):
             raise Poisoned
         if isinstance(value, Partial):
@@ -964,19 +1176,94 @@ class Evaluator:
             help_ = "call it"
         raise Refusal("E116", f"{describe(value)} is used as a number", node=node, help_=help_)
 
-    def emit(self, primitive: str, operands: Sequence[Any], node: Any) -> Var:
+    def emit(self, primitive: str, operands: Sequence[Any], node: Any, **params: Any) -> Var:
         """
         Append an equation.
 
         Raises:
             Refusal: E112, the shapes of the operands do not agree.
         """
-        builder = self.builder
-        builder.span = self.spans.of(node)
         try:
-            return builder.emit(REGISTRY[primitive], operands)
+            return self.emit_at(primitive, operands, self.spans.of(node), **params)
         except ValueError as fault:
-            raise Refusal("E112", str(fault), node=node, help_="`--shape x=N` says what shape an input has") from fault
+            wide = [one for one in operands if isinstance(one, Var) and one.shape]
+            self.reconsider(*[size for one in wide for size in one.shape])
+            places = " and ".join(arrays.where_from(self, one) for one in wide)
+            raise Refusal("E112", f"{fault}: {places}" if places else str(fault), node=node, help_="`--shape x=N` says what shape an input has") from fault
+
+    def emit_at(self, primitive: str, operands: Sequence[Any], span: Span, **params: Any) -> Var:
+        """Append an equation that stands at a place of the text."""
+        builder = self.builder
+        builder.span = span
+        out = builder.emit(REGISTRY[primitive], operands, params) if params else builder.emit(REGISTRY[primitive], operands)
+        if out.shape or self.facts.active:
+            self.facts.track(primitive, operands, out)
+        return out
+
+    def reconsider(self, *sizes: Dim) -> None:
+        """Read again with numbers for the names of sizes, if that is what makes shapes differ: `N = 5` and `D = 5` are equal there."""
+        names = tuple(dict.fromkeys(name for size in sizes for name in dims.names(size) if name in self.known.sizes))
+        if names:
+            raise Restart(names)
+
+    def size(self, value: Value, node: Any, what: str, *, negative: bool = False) -> Dim:
+        """
+        Return a size of an axis, or a bound of a slice.
+
+        Raises:
+            Restart: An input is one, and may keep its name as that.
+            Refusal: E106, it depends on values; E109, it is negative.
+        """
+        if isinstance(value, Input) and self._may_be_size(value):
+            raise Restart((value.root,), "sizes")
+        if isinstance(value, Size):
+            return value.dim
+        number = self.static_int(value, node, what)
+        if number < 0 and not negative:
+            raise Refusal("E109", f"{what} is negative", node=node)
+        return number
+
+    def _may_be_size(self, value: Input) -> bool:
+        """Whether an input is a whole number of a script that may stay a name as the size of an axis."""
+        if self.role != "script" or value.root != value.path or value.root in self.wrt or value.shape:
+            return False
+        return type(value.example) is int and value.example > 0 and not self.changes(value.root)
+
+    def line_of(self, value: Var) -> int | None:
+        """Return the line in which a value is computed, or an input is defined."""
+        owner = next((one for one in self.all_inputs() if one.var is value), None)
+        span = self.input_spans.get(owner.root) if owner is not None else None
+        if span is None:
+            eqn = self._definitions().get(value)
+            span = eqn.span if eqn is not None else None
+        return span.line if span is not None else None
+
+    def eqn_of(self, value: Var) -> Eqn:
+        """Return the equation that computes a value."""
+        return self._definitions()[value]
+
+    def primitive_of(self, value: Any) -> str:
+        """Return the name of the operation that computes a value; empty for an input or a number."""
+        eqn = self._definitions().get(value) if isinstance(value, Var) else None
+        return eqn.prim.name if eqn is not None else ""
+
+    def all_inputs(self) -> Iterator[Input]:
+        """Yield every input, and every element of one."""
+        stack: list[Input] = list(reversed(self.inputs.values()))
+        while stack:
+            one = stack.pop()
+            stack.extend(reversed(one.items))
+            yield one
+
+    def _definitions(self) -> dict[Var, Eqn]:
+        defining = self._defining
+        if len(defining) < len(self.builder.eqns):
+            defining.update((eqn.out, eqn) for eqn in self.builder.eqns[len(defining) :])
+        return defining
+
+    def roots_of(self, value: Var) -> list[Input]:
+        """Return the inputs that a value is computed from."""
+        return self._roots(value)
 
     def _unary(self, node: ast.UnaryOp) -> Value:
         value = self.eval(node.operand)
@@ -1004,6 +1291,8 @@ class Evaluator:
             raise Refusal("E118", value.reason, node=node, help_=value.help)
         if isinstance(value, Input) and value.state == "list" and not value.grows:
             return bool(value.items)
+        if isinstance(value, Size):
+            return self._size_comparison(ast.NotEq(), value, 0, node)
         if isinstance(value, Var | Input):
             variable = value if isinstance(value, Var) else value.scalar()
             if variable.shape and not arrays:
@@ -1077,6 +1366,10 @@ class Evaluator:
         """Return `a op b`: computed when both are known, else emitted."""
         if isinstance(op, ast.Is | ast.IsNot) and (a is None or b is None):
             return (a is b) is isinstance(op, ast.Is)
+        if (type(a) is Size or type(b) is Size) and not isinstance(a, Var | Input) and not isinstance(b, Var | Input):
+            return self._size_comparison(op, a, b, node)
+        if self.facts.active:
+            a, b = (arrays.build(self, x, node) if isinstance(x, ListValue | tuple | range) and self._is_array(y) else x for x, y in ((a, b), (b, a)))
         if not isinstance(a, Var | Input) and not isinstance(b, Var | Input):
             if isinstance(a, list | tuple | dict) or (isinstance(b, list | tuple | dict) and not is_known(a) and not isinstance(a, str)):
                 if not (_is_static(a) and _is_static(b)):
@@ -1095,6 +1388,14 @@ class Evaluator:
         comparators = getattr(node, "comparators", None)
         y = self.number(b, comparators[0] if comparators else node)
         return self.emit(name, (x, y), node)
+
+    def _size_comparison(self, op: ast.cmpop, a: Value, b: Value, node: Any) -> bool:
+        result = arrays.size_comparison(op, a, b) if isinstance(op, tuple(_COMPARISONS)) else None
+        if result is None:
+            for one in (a, b):
+                if isinstance(one, Size):
+                    self.static_int(one, node, "this comparison")
+        return bool(result)
 
     def _if_exp(self, node: ast.IfExp) -> Value:
         condition = self.condition(self.eval(node.test), node.test)
@@ -1168,9 +1469,11 @@ class Evaluator:
         return key
 
     def _subscript(self, node: ast.Subscript) -> Value:
-        container = self.eval(node.value)
+        container = self.raw(node.value)
         if isinstance(container, Poison):
             raise Poisoned
+        if isinstance(container, SizeRange):
+            container = arrays.build(self, container, node)
         if isinstance(container, dict):
             key = self._key(node.slice)
             if key not in container:
@@ -1198,20 +1501,14 @@ class Evaluator:
         return _resolved(value) if type(value) is Input else value
 
     def _subscript_value(self, container: Var | Input, node: ast.Subscript) -> Value:
-        """Refuse a subscript of a number or an array; an input known as a number may turn out to be a list."""
+        """Return a part of an array; an input whose shape is stated in numbers may also turn out to be a list."""
         if container.shape:
-            if (
-                isinstance(container, Input)
-                and container.state == "open"
-                and all(isinstance(size, int) for size in container.shape)
-                and not isinstance(node.slice, ast.Tuple)
-            ):
-                sizes, container.shape = container.shape, ()
-                container.make_list(int(sizes[0]))
-                for item in container.items:
-                    item.shape = sizes[1:]
-                return self._element(container, node)
-            raise Refusal("E111", "indexing of arrays is not supported yet", node=node, help_="element-wise functions are; or use a list of scalars")
+            if isinstance(container, Input):
+                if not container.array and container.state == "open" and self._is_list_index(node.slice):
+                    container.split_up()
+                    return self._element(container, node)
+                container = container.scalar()
+            return arrays.subscript(self, container, node)
         name = getattr(container, "name", None)
         raise Refusal("E116", f"{f'`{name}`' if name else 'this'} is a number and has no elements", node=node)
 
@@ -1287,6 +1584,14 @@ class Evaluator:
             value = value.known()
         elif isinstance(value, Var):
             self._demand(value, node, what)
+        elif isinstance(value, Size):
+            self.reconsider(value.dim)
+            raise Refusal(
+                "E106",
+                f"{what} depends on the size `{value}`, which only run time knows",
+                node=node,
+                help_="`--shape x=5,3` with numbers makes sizes known",
+            )
         if isinstance(value, bool):
             return int(value)
         if not isinstance(value, int):
@@ -1322,15 +1627,8 @@ class Evaluator:
 
     def _roots(self, var: Var) -> list[Input]:
         """Return the inputs that a variable is computed from."""
-        defining = self._defining
-        defining.update((eqn.out, eqn) for eqn in self.builder.eqns[len(defining) :])
-        owners: dict[Var, Input] = {}
-        stack: list[Input] = list(reversed(self.inputs.values()))
-        while stack:
-            one = stack.pop()
-            stack.extend(reversed(one.items))
-            if one.var is not None:
-                owners[one.var] = one
+        defining = self._definitions()
+        owners = {one.var: one for one in self.all_inputs() if one.var is not None}
         seen: set[Var] = set()
         found: list[Input] = []
         pending = [var]
@@ -1367,14 +1665,13 @@ class Evaluator:
                 if value.grows:
                     raise self._unknown_length(value, node)
                 return list(map(_resolved, value.items))
-        if isinstance(value, Input) and value.shape and value.state == "open" and all(isinstance(size, int) for size in value.shape):
-            sizes, value.shape = value.shape, ()
-            value.make_list(int(sizes[0]))
-            for item in value.items:
-                item.shape = sizes[1:]
+        if isinstance(value, Input) and value.shape and value.state == "open" and not value.array:
+            value.split_up()
             return list(value.items)
         if isinstance(value, Var | Input) and value.shape:
-            raise Refusal("E111", "the elements of an array can't be taken one by one yet", node=node, help_="element-wise functions work on the whole array")
+            return arrays.rows(self, arrays.variable(self, value, node), node)
+        if isinstance(value, SizeRange):
+            self.static_int(Size(value.size), node, "the number of rounds")
         if isinstance(value, Partial):
             raise Refusal("E118", value.reason, node=node, help_=value.help)
         raise Refusal("E116", f"{describe(value)} has no elements to go through", node=node)
@@ -1395,8 +1692,8 @@ class Evaluator:
             if not value.known:
                 self._foreign(value, node)
             return module_member(value.name, node.attr, node)
-        if isinstance(value, Var | Input) and (value.shape or node.attr in _ARRAY_ATTRIBUTES):
-            raise Refusal("E111", f"`.{node.attr}`: arrays with axes are not supported yet", node=node, help_="element-wise functions are: np.exp(x), x * y")
+        if isinstance(value, Var | Input):
+            return arrays.attribute(self, value, node)
         raise Refusal("E104", f"`.{node.attr}` of {describe(value)} is not supported", node=node)
 
     def _foreign(self, module: Module, node: ast.AST) -> None:
@@ -1432,8 +1729,6 @@ class Evaluator:
                 raise Refusal("E104", "the result of `print` is used", node=node)
             return self._name_called(function)
         if isinstance(function, ast.Attribute):
-            if isinstance(function.value, ast.Name | ast.Attribute) and _dotted(function).startswith(("np.linalg.", "numpy.linalg.")):
-                raise Refusal("E111", f"`{_dotted(function)}` works along axes, and arrays with axes are not supported yet", node=function)
             owner = self.eval(function.value)
             if isinstance(owner, ListValue | dict | tuple):
                 return _Method(owner, function.attr, _base_name(function.value))
@@ -1441,6 +1736,10 @@ class Evaluator:
                 if not owner.known:
                     self._foreign(owner, function)
                 return module_member(owner.name, function.attr, function)
+            if isinstance(owner, Var | Input):
+                return arrays.Method(owner, function.attr, function.value)
+            if isinstance(owner, Known) and owner.name == "np.add" and function.attr == "at":
+                return Known("np.add.at", lambda ev, call, args, keywords: arrays.add_at(arrays.Call(ev, call, "np.add.at", args, keywords)))
             return self._attribute(ast.copy_location(ast.Attribute(value=function.value, attr=function.attr, ctx=ast.Load()), function))
         return self.eval(function)
 
@@ -1486,6 +1785,12 @@ class Evaluator:
                 raise
         if type(function) is Function:
             return self._inline(function, node, args, keywords)
+        if type(function) is arrays.Method:
+            try:
+                return function.apply(self, node, args, keywords)
+            except Refusal as refusal:
+                refusal.node = refusal.node or node
+                raise
         if isinstance(function, Module):
             if not function.known:
                 self._foreign(function, node.func)
@@ -1511,12 +1816,14 @@ class Evaluator:
         scope.env.update(values)
         self.loops = 0
         self._calls += 1
+        self.callers.append(outer)
         try:
             if isinstance(definition, ast.Lambda):
                 return self.eval(definition.body)
             self._block(definition.body)
             result = self._settle(scope.returned, node)
         finally:
+            self.callers.pop()
             self._calls -= 1
             self.scope, self.builder.guard, self.loops = outer, guard, loops
         if isinstance(result, Poison):
@@ -1693,7 +2000,7 @@ class _Method:
             if type(value) is Var and value.name is None and self.base:
                 value.name, value.stage = f"{self.base}[{len(owner)}]", True
             owner.append(value)
-            if self.base and ev.scope is ev.module and depends(value):
+            if self.base and ev.scope is ev.module and ev.depends(value):
                 ev.last = (self.base, owner, ev.spans.of(node))
         elif self.name == "extend":
             owner.extend(ev.items(args[0], node.args[0]))
@@ -1754,15 +2061,16 @@ def assigned_names(body: Sequence[ast.AST] | ast.expr) -> dict[str, None]:
     return found
 
 
-def depends(value: Value) -> bool:
+def depends(value: Value, constants: Container[Var] = ()) -> bool:
     """Say whether a value is, or holds, something that depends on an input."""
     seen: set[int] = set()
     stack = [value]
     while stack:
         one = stack.pop()
         if isinstance(one, Var | Input):
-            return True
-        if isinstance(one, list | tuple | dict) and id(one) not in seen:
+            if one not in constants:
+                return True
+        elif isinstance(one, list | tuple | dict) and id(one) not in seen:
             seen.add(id(one))
             stack.extend(one.values() if isinstance(one, dict) else one)
     return False
@@ -1793,8 +2101,23 @@ def _may_return(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Return)
 
 
+def _whole_example(shape: Shape, bounds: tuple[int, int]) -> Any:
+    """Return whole numbers in a range for an input without an example; None where its shape is not known."""
+    low, high = bounds
+    if not all(isinstance(size, int) for size in shape):
+        return None
+    sizes = [int(size) for size in shape]
+    count = math.prod(sizes)
+    values: list[Any] = [low + (7 * i + 3) % (high - low) for i in range(min(count, MAX_ELEMENTS))]
+    if count > MAX_ELEMENTS:
+        return None
+    for size in reversed(sizes[1:]):
+        values = [values[i : i + size] for i in range(0, len(values), size)] if size else []
+    return values if sizes else values[0]
+
+
 def _is_scalar(value: Value) -> bool:
-    return type(value) in _NUMBERS or isinstance(value, Var) or (isinstance(value, Input) and value.state != "list")
+    return type(value) in _NUMBERS or isinstance(value, Var | Size) or (isinstance(value, Input) and value.state != "list")
 
 
 def _is_condition(value: Value) -> bool:
@@ -1830,14 +2153,6 @@ def _root_name(node: ast.expr) -> str:
     while isinstance(node, ast.Subscript):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""
-
-
-def _dotted(node: ast.expr) -> str:
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join(reversed([*parts, node.id])) if isinstance(node, ast.Name) else ""
 
 
 def _mentions(node: ast.expr, name: str) -> bool:
@@ -1903,10 +2218,6 @@ _SIGNS: Final[dict[type[ast.operator], str]] = {
 _ARITHMETIC: Final[dict[type[ast.operator], str]] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
 _COMPARISONS: Final[dict[type[ast.cmpop], str]] = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne"}
 _COMPARISON_SIGNS: Final[dict[type[ast.cmpop], str]] = {ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"}
-_ARRAY_ATTRIBUTES: Final = frozenset(
-    "T shape size ndim dtype sum mean max min dot reshape copy transpose ravel flatten prod std var astype item tolist".split()
-)
-
 _UNSUPPORTED_STATEMENTS: Final = {
     "ClassDef": ("a class", "write functions of numbers and lists"),
     "Try": ("`try`", "a forward pass has no exceptions: write the condition as an `if`"),

@@ -5,7 +5,7 @@ An entry maps a name in a namespace to a `Known`. A function whose arguments are
 emits equations.
 
 >>> sorted(NAMESPACES)
-['builtins', 'math', 'numpy', 'scipy.special']
+['builtins', 'math', 'numpy', 'numpy.lib.stride_tricks', 'numpy.linalg', 'scipy.special']
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from bpcompile.frontends import arrays
 from bpcompile.frontends.static_values import guarded
-from bpcompile.frontends.values import Function, Input, Known, ListValue, Module, OneShot, Refusal, Value, describe
+from bpcompile.frontends.values import Function, Input, Known, ListValue, Module, OneShot, Refusal, Size, SizeRange, Value, describe
 from bpcompile.ir import Var
 from bpcompile.primitive import REGISTRY
 
@@ -37,6 +38,10 @@ MODULES: Final = {
     "autograd.numpy": "numpy",
     "jax.numpy": "numpy",
     "numpy.random": "numpy.random",
+    "numpy.linalg": "numpy.linalg",
+    "numpy.lib": "numpy.lib",
+    "numpy.lib.stride_tricks": "numpy.lib.stride_tricks",
+    "jax.numpy.linalg": "numpy.linalg",
     "random": "random",
 }
 
@@ -111,16 +116,18 @@ def _elementwise(primitive: str, arity: int = 1, *, arrays: bool, computed: Call
                 if type(value) not in _NUMBERS:
                     if not arrays:
                         _no_arrays(ev, name, args, node)
-                    return ev.emit(
-                        primitive,
-                        [ev.number(v, n) for v, n in zip(args, node.args, strict=False)] if len(node.args) == len(args) else [ev.number(v, node) for v in args],
-                        node,
-                    )
+                    return ev.emit(primitive, _numbers(ev, node, args, arrays_=name.startswith("np.")), node)
             return guarded(computed or REGISTRY[primitive].impl, *args)
 
         return apply
 
     return make
+
+
+def _numbers(ev: Evaluator, node: ast.Call, args: list[Value], *, arrays_: bool) -> list[Any]:
+    """Return arguments as operands, each refused at its own place; NumPy's functions make arrays of lists."""
+    places: list[Any] = list(node.args) if len(node.args) == len(args) else [node] * len(args)
+    return [arrays.operand(ev, v, n) if arrays_ else ev.number(v, n) for v, n in zip(args, places, strict=True)]
 
 
 def _no_arrays(ev: Evaluator, name: str, args: list[Value], node: ast.Call) -> None:
@@ -139,7 +146,7 @@ def _composed(function: Callable[..., Any], least: int, most: int | None = None,
             check_arguments(node, name, args, keywords, least, most)
             if not arrays:
                 _no_arrays(ev, name, args, node)
-            return function(ev, node, *[ev.number(v, node) for v in args])
+            return function(ev, node, *_numbers(ev, node, args, arrays_=name.startswith("np.")))
 
         return apply
 
@@ -199,18 +206,21 @@ def _clip(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, 
         raise Refusal("E109", "`np.clip` takes a value, a lower and an upper bound", node=node)
     x, low, high = full
     if low is not None and high is not None:
-        return _apply(ev, node, "clip", *[ev.number(v, node) for v in full])
+        return _apply(ev, node, "clip", *_numbers(ev, node, full, arrays_=True))
     if low is not None:
-        return _apply(ev, node, "max", ev.number(x, node), ev.number(low, node))
-    return _apply(ev, node, "min", ev.number(x, node), ev.number(high, node)) if high is not None else x
+        return _apply(ev, node, "max", *_numbers(ev, node, [x, low], arrays_=True))
+    return _apply(ev, node, "min", *_numbers(ev, node, [x, high], arrays_=True)) if high is not None else x
 
 
 def _where(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
+    if len(args) == 1 and not keywords:
+        raise Refusal("E102", "`np.where` with one argument gives positions, whose number depends on values", node=node, help_="np.where(condition, a, b) chooses")
     check_arguments(node, "np.where", args, keywords, 3)
-    condition = ev.condition(args[0], node, arrays=True)
-    if isinstance(condition, bool):
-        return args[1] if condition else args[2]
-    return ev.emit("select", (condition, ev.number(args[1], node), ev.number(args[2], node)), node)
+    condition = ev.condition(arrays.build(ev, args[0], node) if isinstance(args[0], ListValue) else args[0], node, arrays=True)
+    a, b = _numbers(ev, node, args, arrays_=True)[1:]
+    if isinstance(condition, bool) and not arrays.shape_of(a) and not arrays.shape_of(b):
+        return a if condition else b
+    return ev.emit("select", (condition, a, b), node)
 
 
 def _logical(primitive: str) -> Callable[[str], Apply]:
@@ -232,6 +242,8 @@ def _fold(primitive: str) -> Callable[[str], Apply]:
             if keywords:
                 hint = "write the comparison with a conditional expression" if "key" in keywords else ""
                 raise Refusal("E109", f"`{name}` takes no argument `{next(iter(keywords))}` here", node=node, help_=hint)
+            if len(args) == 1 and arrays.is_array(args[0]) and not (isinstance(args[0], Input) and not args[0].array):
+                return _extreme(ev, node, primitive, args[0])
             items = list(ev.sequence(args[0], node)) if len(args) == 1 else args
             if not items:
                 raise Refusal("E109", f"`{name}` of nothing", node=node)
@@ -241,6 +253,14 @@ def _fold(primitive: str) -> Callable[[str], Apply]:
         return apply
 
     return make
+
+
+def _extreme(ev: Evaluator, node: ast.Call, primitive: str, value: Value) -> Value:
+    """Return the largest or smallest element of a vector, as Python's own function finds it."""
+    x = arrays.variable(ev, value, node)
+    if len(x.shape) != 1:
+        raise Refusal("E111", f"`{primitive}` compares whole rows here", node=node, help_=f"np.{primitive} takes arrays with several axes")
+    return arrays.reduce(ev, f"a{primitive}", x, (0,), node)
 
 
 def fold(ev: Evaluator, node: ast.AST, primitive: str, items: Iterable[Value]) -> Any:
@@ -259,6 +279,9 @@ def _sum(name: str) -> Apply:
         if len(args) == 2 and name == "sum":
             start = args.pop()
         check_arguments(node, name, args, keywords, 1)
+        if arrays.is_array(args[0]) and not (isinstance(args[0], Input) and not args[0].array):
+            total = arrays.reduce(ev, "sum", arrays.operand(ev, args[0], node), (0,), node)
+            return total if start is None or (is_known(start) and start == 0) else _apply(ev, node, "add", ev.number(start, node), total)
         items = list(ev.sequence(args[0], node))
         if any(isinstance(item, list | tuple) for item in [*items, start]):
             raise Refusal("E116", f"`{name}` of lists is not supported", node=node, help_="sum the elements, or join lists with `+`")
@@ -370,6 +393,8 @@ def _float(name: str) -> Apply:
 
 def _int(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
     check_arguments(node, "int", args, keywords, 1)
+    if isinstance(args[0], Size) or (isinstance(args[0], Var) and not args[0].shape and ev.facts.is_integral(args[0])):
+        return args[0]
     if is_known(args[0]):
         return guarded(int, args[0])
     _no_arrays(ev, "int", args, node)
@@ -390,11 +415,17 @@ def _len(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, V
     check_arguments(node, "len", args, keywords, 1)
     if isinstance(args[0], OneShot):
         raise Refusal("E116", "a generator has no length", node=node, help_="make it a list: [...]")
+    if isinstance(args[0], SizeRange):
+        return Size.of(args[0].size)
+    if arrays.is_array(args[0]) and not (isinstance(args[0], Input) and not args[0].array):
+        return arrays.length(ev, args[0], node)
     return len(args[0]) if isinstance(args[0], dict) else len(ev.sequence(args[0], node))
 
 
 def _range(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
     check_arguments(node, "range", args, keywords, 1, 3)
+    if len(args) == 1 and isinstance(args[0], Size):
+        return SizeRange(args[0].dim)
     bounds = [ev.static_int(value, node, "a bound of `range`") for value in args]
     if len(bounds) == 3 and bounds[2] == 0:
         raise Refusal("E109", "the step of `range` is zero", node=node)
@@ -491,42 +522,47 @@ def _integers(function: Callable[..., Any], name: str, limit: int) -> Apply:
     return apply
 
 
-def _array(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
-    del keywords  # dtype: everything is a float64
-    if len(args) == 1 and isinstance(args[0], Var | Input) and args[0].shape:
-        return args[0]
-    raise Refusal("E111", "an array is built from values", node=node, label="arrays with axes are not supported yet", help_="keep the values in a list")
-
-
-def _no_axes(name: str) -> Apply:
-    def apply(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
-        raise Refusal(
-            "E111",
-            f"`{name}` works along axes, and arrays with axes are not supported yet",
-            node=node.func,
-            help_="element-wise functions are; lists of scalars take sum(...)",
-        )
-
-    return apply
-
-
-def _on_lists(plain: Callable[[str], Apply]) -> Callable[[str], Apply]:
-    """Return what makes a NumPy reduction: over a list of scalars it is exact; over an array it needs axes."""
+def _of_arrays(function: Callable[[arrays.Call], Value]) -> Callable[[str], Apply]:
+    """Return what makes a function on arrays."""
 
     def make(name: str) -> Apply:
-        over_list, refuse = plain(name), _no_axes(name)
-
         def apply(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
-            listed = bool(args) and not keywords and all(isinstance(value, ListValue | tuple) for value in args)
-            return (over_list if listed else refuse)(ev, node, args, keywords)
+            return function(arrays.Call(ev, node, name, args, keywords))
 
         return apply
 
     return make
 
 
+def _on_lists(plain: Callable[[str], Apply]) -> Callable[[str], Apply]:
+    """Return what makes a NumPy reduction: over lists of scalars it says what it does with the scalars."""
+
+    def make(name: str) -> Apply:
+        over_list, over_array = plain(name), _of_arrays(arrays.FUNCTIONS[name.removeprefix("np.")])(name)
+
+        def apply(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
+            listed = bool(args) and not keywords and all(isinstance(value, ListValue | tuple) and _all_scalars(value) for value in args)
+            listed = listed or (len(args) == 1 and not keywords and isinstance(args[0], Input) and args[0].state == "list" and not args[0].stated)
+            return (over_list if listed else over_array)(ev, node, args, keywords)
+
+        return apply
+
+    return make
+
+
+def _all_scalars(value: ListValue | tuple[Value, ...]) -> bool:
+    return all(is_known(item) or (isinstance(item, Var) and not item.shape) or (isinstance(item, Input) and not item.shape and item.state != "list") for item in value)
+
+
 def _random(name: str) -> Known:
     def apply(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
+        last = name.rpartition(".")[2]
+        if name.startswith("np.") and last == "seed":
+            return None
+        if name.startswith("np.") and last in {"default_rng", "RandomState"}:
+            return Module("numpy.random")
+        if name.startswith("np.") and ev.drawing:
+            return arrays.draw(ev, node, last, args, keywords)
         raise Refusal("E119", f"`{name}` gives another number on every run", node=node, help_="make it an input of the program")
 
     return Known(name, apply)
@@ -618,11 +654,15 @@ _NUMPY_COMPARISONS: Final[dict[str, ast.cmpop]] = {
     "equal": ast.Eq(),
     "not_equal": ast.NotEq(),
 }
-_NUMPY_AXES: Final = (
-    "matmul einsum tensordot inner outer vdot kron cross transpose reshape ravel stack vstack hstack concatenate argmax argmin argsort sort cumsum cumprod "
-    "diff var std median linspace arange zeros ones full zeros_like ones_like full_like eye diag trace split tile repeat take select convolve pad roll "
-    "squeeze expand_dims broadcast_to triu tril nansum ptp average gradient interp trapezoid unique nonzero shape ndim size flip amax amin"
-).split()
+#: Types of elements that NumPy code names.
+_DTYPES: Final = "float32 float16 int64 int32 int16 int8 intp int_ uint8 bool_".split()
+
+
+def _no_call(name: str) -> Apply:
+    def apply(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
+        raise Refusal("E104", f"`{name}` as a function is not supported", node=node.func, help_="`.astype` converts arrays")
+
+    return apply
 
 
 def _comparison(op: ast.cmpop) -> Callable[[str], Apply]:
@@ -636,13 +676,24 @@ def _comparison(op: ast.cmpop) -> Callable[[str], Apply]:
     return make
 
 
+#: What NumPy's reductions are of lists of scalars.
+_ON_LISTS: Final[dict[str, Callable[[str], Apply]]] = {
+    "sum": _sum,
+    "prod": _product,
+    "mean": _mean,
+    "dot": _dot,
+    "max": _fold("max"),
+    "min": _fold("min"),
+}
+
+
 def _numpy() -> dict[str, Callable[[str], Apply]]:
     table: dict[str, Callable[[str], Apply]] = {name: _elementwise(name, arrays=True, computed=getattr(math, name, None)) for name in _ONE}
     table |= {name: _elementwise(primitive, arrays=True) for name, primitive in _NUMPY_NAMES.items()}
     table |= {name: _elementwise(primitive, 2, arrays=True) for name, primitive in _NUMPY_PAIRS.items()}
     table |= {name: _operator(op) for name, op in _NUMPY_OPERATORS.items()}
     table |= {name: _comparison(op) for name, op in _NUMPY_COMPARISONS.items()}
-    table |= dict.fromkeys(_NUMPY_AXES, _no_axes)
+    table |= {name: _of_arrays(function) for name, function in arrays.FUNCTIONS.items()}
     table |= {
         "square": _composed(lambda ev, node, x: ev.arithmetic(ast.Pow(), x, 2, node), 1, arrays=True),
         "reciprocal": _composed(lambda ev, node, x: _apply(ev, node, "div", 1.0, x), 1, arrays=True),
@@ -662,14 +713,8 @@ def _numpy() -> dict[str, Callable[[str], Apply]]:
         "float64": _float,
         "double": _float,
         "float_": _float,
-        "array": lambda _: _array,
-        "asarray": lambda _: _array,
-        "sum": _on_lists(_sum),
-        "prod": _on_lists(_product),
-        "mean": _on_lists(_mean),
-        "dot": _on_lists(_dot),
-        "max": _on_lists(_fold("max")),
-        "min": _on_lists(_fold("min")),
+        **dict.fromkeys(_DTYPES, _no_call),
+        **{name: _on_lists(plain) for name, plain in _ON_LISTS.items()},
     }
     return table
 
@@ -699,6 +744,7 @@ def _special() -> dict[str, Callable[[str], Apply]]:
         "xlog1py": _composed(lambda ev, node, x, y: _xlogy(ev, node, x, y, "log1p"), 2, arrays=True),
         "entr": _composed(_entr, 1, arrays=True),
         "logit": _composed(_logit, 1, arrays=True),
+        **{name: _of_arrays(function) for name, function in arrays.SPECIAL.items()},
         "log_expit": _composed(lambda ev, node, x: _apply(ev, node, "neg", _apply(ev, node, "softplus", _apply(ev, node, "neg", x))), 1, arrays=True),
     }
     return table
@@ -739,13 +785,15 @@ NAMESPACES: Final[dict[str, dict[str, Known]]] = {
     "builtins": _named("", _builtins()),
     "math": _named("math.", _math()),
     "numpy": _named("np.", _numpy()),
+    "numpy.linalg": _named("np.linalg.", {name: _of_arrays(function) for name, function in arrays.LINALG.items()}),
+    "numpy.lib.stride_tricks": _named("", {name: _of_arrays(function) for name, function in arrays.STRIDES.items()}),
     "scipy.special": _named("", _special()),
 }
 
 
 def _bare() -> dict[str, Known]:
     """The names that a one-liner may use without any import."""
-    numpy = {name: known for name, known in NAMESPACES["numpy"].items() if name not in _NUMPY_AXES}
+    numpy = {name: known for name, known in NAMESPACES["numpy"].items() if name in _ON_LISTS or name not in arrays.FUNCTIONS}
     table = {
         **_named("", {name: make for name, make in _numpy().items() if name in numpy}),
         **NAMESPACES["scipy.special"],
@@ -768,6 +816,8 @@ def module_member(module: str, name: str, node: ast.AST) -> Value:
     Raises:
         Refusal: E102, the compiler does not know it; E119, random numbers.
     """
+    if module == "numpy" and name == "newaxis":
+        return None
     if module in {"numpy.random", "random"}:
         return _random(f"{'np.' if module.startswith('numpy') else ''}random.{name}")
     qualified = f"{module}.{name}"
@@ -777,10 +827,10 @@ def module_member(module: str, name: str, node: ast.AST) -> Value:
         found = NAMESPACES[module].get(name)
         if found is not None:
             return found
-        constant = CONSTANTS[module].get(name)
+        constant = CONSTANTS.get(module, {}).get(name)
         if constant is not None:
             return constant
-    shown = {"numpy": "np"}.get(module, module)
+    shown = module.replace("numpy", "np", 1)
     close = suggest(name, [*NAMESPACES.get(module, ()), *CONSTANTS.get(module, ())])
     raise Refusal(
         "E102",

@@ -23,11 +23,28 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import bpcompile.ops  # noqa: F401  fills the registry that the functions of forward code are said in
+from bpcompile import dims
 from bpcompile.diagnostics import CompileError, Diagnostic, Source, Span, error
-from bpcompile.frontends.evaluation import Evaluator, depends
+from bpcompile.frontends.arrays import settled
+from bpcompile.frontends.evaluation import Evaluator
 from bpcompile.frontends.known_functions import suggest
 from bpcompile.frontends.source_text import identifier, imports_sympy, parse, read_bytes, too_deep, with_deep_stack
-from bpcompile.frontends.values import MAX_ELEMENTS, MAX_PATH, Function, Input, ListValue, Partial, Poison, Poisoned, Refusal, Restart, Scope, Value, describe
+from bpcompile.frontends.values import (
+    MAX_ELEMENTS,
+    MAX_PATH,
+    Function,
+    Input,
+    Knowledge,
+    ListValue,
+    Partial,
+    Poison,
+    Poisoned,
+    Refusal,
+    Restart,
+    Scope,
+    Value,
+    describe,
+)
 from bpcompile.ir import Atom, Lit, Output, Param, Program, Shape, Var, leaves
 
 __all__ = ["imports_sympy", "read_bytes", "read_code", "read_expression"]
@@ -226,17 +243,17 @@ def _main_function(functions: Mapping[str, ast.FunctionDef | ast.Lambda]) -> str
     return free[-1] if free else list(functions)[-1]
 
 
-def _readings(source: Source, read: Callable[[frozenset[str]], Program | None]) -> Program | None:
-    """Read, and read again while inputs turn out to be needed as known numbers."""
-    fixed: frozenset[str] = frozenset()
+def _readings(source: Source, read: Callable[[Knowledge], Program | None]) -> Program | None:
+    """Read, and read again while more must be known of inputs from the start."""
+    known = Knowledge()
     for _ in range(_MAX_READINGS):
         try:
-            return read(fixed)
+            return read(known)
         except Restart as restart:
-            more = fixed | frozenset(restart.names)
-            if more == fixed:
+            more = known.after(restart)
+            if more == known:
                 break
-            fixed = more
+            known = more
     raise error("E106", "the sizes in this program can't be worked out", Span(source, 1, 1, 1, 2))
 
 
@@ -245,20 +262,20 @@ def _readings(source: Source, read: Callable[[frozenset[str]], Program | None]) 
 
 def _read_script(source: Source, tree: ast.Module, request: _Request, role: str, *, may_be_empty: bool = False) -> Any:
     """Return the program of a script; None when it has no output and need not have one."""
-    return _readings(source, lambda fixed: _read_script_once(source, tree, request, role, fixed, may_be_empty=may_be_empty))
+    return _readings(source, lambda known: _read_script_once(source, tree, request, role, known, may_be_empty=may_be_empty))
 
 
-def _read_script_once(source: Source, tree: ast.Module, request: _Request, role: str, fixed: frozenset[str], *, may_be_empty: bool) -> Program | None:
+def _read_script_once(source: Source, tree: ast.Module, request: _Request, role: str, known: Knowledge, *, may_be_empty: bool) -> Program | None:
     if not tree.body:
         raise error("E114", "there is no expression", help="write one, such as x * y")
-    evaluator = Evaluator(source, role, fixed=fixed, wrt=frozenset(request.wrt or ()), shapes=request.shapes, at=request.at)
+    evaluator = Evaluator(source, role, known=known, wrt=frozenset(request.wrt or ()), shapes=request.shapes, at=request.at)
     _run(evaluator, lambda: evaluator.run(tree.body))
     if not evaluator.diagnostics and may_be_empty and not request.of and evaluator.last is None:
         return None
     _raise_errors(evaluator)
     outputs = _script_outputs(evaluator, tree, request)
     params = _script_params(evaluator, tree, request, role)
-    return _finish(source, evaluator, params, outputs, "f", request, fixed)
+    return _finish(source, evaluator, params, outputs, "f", request)
 
 
 def _run(evaluator: Evaluator, read: Callable[[], Any]) -> Any:
@@ -296,7 +313,7 @@ def _script_outputs(evaluator: Evaluator, tree: ast.Module, request: _Request) -
     chosen: dict[str, tuple[Value, Span]] = {}
     for name in request.of:
         if name not in evaluator.module.env:
-            known = [n for n, v in evaluator.module.env.items() if depends(v)]
+            known = [n for n, v in evaluator.module.env.items() if evaluator.depends(v)]
             close = suggest(name, known)
             raise error("E115", f"there is no value `{name}` to differentiate", help=f"did you mean `{close}`?" if close else _choices(known))
         chosen[name] = (evaluator.module.env[name], end)
@@ -322,9 +339,8 @@ def _free_name(wanted: Sequence[str], evaluator: Evaluator, taken: Iterable[str]
 def _check_last(evaluator: Evaluator, statement: ast.stmt) -> None:
     """Refuse a text that ends in a number: an earlier value must not pass for the output that was meant."""
     if isinstance(statement, ast.Expr):
-        value = statement.value
-        printed = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "print"
-        constant = not printed and not (isinstance(value, ast.Constant) and isinstance(value.value, str)) and evaluator.last is not None and evaluator.last[0] != ""
+        value = statement.value.value if isinstance(statement.value, ast.Constant) else evaluator.closing
+        constant = type(value) in {int, float, bool}
     else:
         target = statement.targets[0] if isinstance(statement, ast.Assign) and evaluator.role == "expression" else None
         constant = isinstance(target, ast.Name) and type(evaluator.module.env.get(target.id)) in {int, float, bool}
@@ -349,7 +365,7 @@ def _named_outputs(evaluator: Evaluator, chosen: Mapping[str, tuple[Value, Span]
                 stack.extend(reversed([(item.path, item) for item in value.items]))
             else:
                 outputs.append(Output(path, _atom(evaluator, path, value, span), span))
-    if not any(isinstance(output.atom, Var) for output in outputs):
+    if not any(isinstance(output.atom, Var) and output.atom not in evaluator.facts.constants for output in outputs):
         raise error("E114", "the output does not depend on an input" if outputs else "there is no output", chosen[next(iter(chosen))][1] if chosen else end)
     return outputs
 
@@ -366,7 +382,9 @@ def _atom(evaluator: Evaluator, name: str, value: Value, span: Span) -> Atom:
     if isinstance(value, Var):
         if value.dtype == "bool":
             raise error("E114", f"the output `{name}` is a condition, not a number", span, help="choose between numbers: a if condition else b")
-        return value
+        if value.dtype == "int":
+            raise error("E114", f"the output `{name}` is a whole number and has no derivative", span, help="`--of NAME` chooses another output")
+        return settled(evaluator, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise error("E114", f"the output `{name}` is {describe(value)}, not a number", span)
     return Lit(value)
@@ -385,9 +403,13 @@ def _script_params(evaluator: Evaluator, tree: ast.Module, request: _Request, ro
             if "value" in states:
                 raise Restart((root.root,))
             continue
-        if root.root in evaluator.fixed:
+        if root.root in evaluator.known.fixed:
             continue
-        params.append(Param(root.root, root.tree(), root.example, evaluator.input_spans.get(root.root), request.wrt is None or root.root in request.wrt))
+        tree = root.tree()
+        wrt = (request.wrt is None or root.root in request.wrt) and root.dtype == "float"
+        if request.wrt is not None and root.root in request.wrt and not wrt:
+            raise error("E115", f"--wrt: `{root.root}` is an array of whole numbers or conditions, without derivative", evaluator.input_spans.get(root.root))
+        params.append(Param(root.root, tree, root.example, evaluator.input_spans.get(root.root), wrt))
     return params
 
 
@@ -401,14 +423,14 @@ def _names_in_order(tree: ast.Module) -> list[str]:
 
 
 def _read_function(source: Source, tree: ast.Module, request: _Request, name: str) -> Program:
-    program = _readings(source, lambda fixed: _read_function_once(source, tree, request, name, fixed))
+    program = _readings(source, lambda known: _read_function_once(source, tree, request, name, known))
     if program is None:
         raise AssertionError(name)
     return program
 
 
-def _read_function_once(source: Source, tree: ast.Module, request: _Request, name: str, fixed: frozenset[str]) -> Program:
-    evaluator = Evaluator(source, "library", fixed=fixed, wrt=frozenset(request.wrt or ()), shapes=request.shapes, at=request.at)
+def _read_function_once(source: Source, tree: ast.Module, request: _Request, name: str, known: Knowledge) -> Program:
+    evaluator = Evaluator(source, "library", known=known, wrt=frozenset(request.wrt or ()), shapes=request.shapes, at=request.at)
     _run(evaluator, lambda: evaluator.run(tree.body))
     evaluator.finish_library()
     function = evaluator.module.env.get(name)
@@ -427,7 +449,7 @@ def _read_function_once(source: Source, tree: ast.Module, request: _Request, nam
     _raise_errors(evaluator)
     outputs = _function_outputs(evaluator, function, result, scope, request)
     params = _script_params(evaluator, tree, request, "function")
-    return _finish(source, evaluator, params, outputs, function.name, request, fixed)
+    return _finish(source, evaluator, params, outputs, function.name, request)
 
 
 def _head(node: ast.FunctionDef | ast.Lambda) -> Any:
@@ -447,14 +469,15 @@ def _function_inputs(evaluator: Evaluator, function: Function, request: _Request
         if name not in request.at and name in function.defaults and not _is_example(example) and not (default is None and name in request.shapes):
             values[name] = default  # True, None, "mean": a setting, known while reading
             continue
-        shape = request.shapes.get(name)
-        if shape is None:
-            shape = _annotated_shape(parameter.annotation, evaluator)
-        if name in evaluator.fixed:
+        stated = _annotated_shape(parameter.annotation, evaluator)
+        shape = request.shapes.get(name, stated)
+        dtype = "int" if name in evaluator.known.integers else _annotated_dtype(parameter.annotation) if stated is not None else "float"
+        if name in evaluator.known.fixed:
             values[name] = _constant(example)
             continue
-        root = Input(name, name, example, shape or ())
+        root = Input(name, name, example, shape or (), dtype=dtype, array=bool(stated) or dtype != "float" or name in evaluator.known.arrays)
         evaluator.inputs[name] = root
+        evaluator.facts.active = evaluator.facts.active or bool(shape) or dtype != "float"
         evaluator.input_spans[name] = evaluator.spans.of(parameter)
         values[name] = evaluator.structure(root, frozen=name) if isinstance(example, list | tuple) and not root.shape else root
     return values
@@ -506,6 +529,18 @@ def _annotated_shape(annotation: ast.expr | None, evaluator: Evaluator) -> Shape
                 help='sizes are names or numbers, such as "N 3"',
             )
     return tuple(int(word) if word.isdigit() else word for word in words)
+
+
+def _annotated_dtype(annotation: ast.expr | None) -> str:
+    """Return what the elements are: `Int[np.ndarray, "N"]` holds whole numbers, `Bool[...]` conditions."""
+    head: str = ""
+    if isinstance(annotation, ast.Subscript):
+        head = annotation.value.attr if isinstance(annotation.value, ast.Attribute) else annotation.value.id if isinstance(annotation.value, ast.Name) else ""
+    elif isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        head = annotation.value.partition("[")[0].strip().rpartition(".")[2]
+    if head.startswith(("Int", "UInt")):
+        return "int"
+    return "bool" if head.startswith("Bool") else "float"
 
 
 def _function_outputs(evaluator: Evaluator, function: Function, result: Value, scope: Scope, request: _Request) -> list[Output]:
@@ -561,7 +596,9 @@ def _output_name(evaluator: Evaluator, function: Function, returned: tuple[ast.e
 # Common.
 
 
-def _finish(source: Source, evaluator: Evaluator, params: list[Param], outputs: list[Output], name: str, request: _Request, fixed: frozenset[str]) -> Program:
+def _finish(source: Source, evaluator: Evaluator, params: list[Param], outputs: list[Output], name: str, request: _Request) -> Program:
+    fixed = evaluator.known.fixed | evaluator.known.sizes
+    _check_sizes(evaluator, params)
     names = [param.name for param in params]
     for what, asked in (("wrt", request.wrt or ()), ("at", request.at), ("shape", request.shapes)):
         for one in asked:
@@ -574,13 +611,29 @@ def _finish(source: Source, evaluator: Evaluator, params: list[Param], outputs: 
                 raise error("E115", f"--{what}: {reason}", help=f"did you mean `{close}`?" if close else f"the inputs are {', '.join(f'`{n}`' for n in names)}")
     _check_examples(params, request)
     program = Program(params, evaluator.builder.eqns, outputs, name, source)
-    program.notes.extend(_in_order([*evaluator.notes, *_size_notes(evaluator, fixed)]))
+    program.notes.extend(_in_order([*evaluator.notes, *_size_notes(evaluator, evaluator.known.fixed)]))
     return program
+
+
+def _check_sizes(evaluator: Evaluator, params: Sequence[Param]) -> None:
+    """
+    See to it that every size which kept its name can be read from an array at run time.
+
+    Raises:
+        Restart: It can't: it must be a number.
+    """
+    if evaluator.known.sizes:
+        found = {size for param in params for var in param.leaves() for size in var.shape if isinstance(size, str)}
+        used = {name for eqn in evaluator.builder.eqns for size in eqn.out.shape for name in dims.names(size)}
+        used.update(name for eqn in evaluator.builder.eqns if "size" in eqn.params for name in dims.names(eqn.params["size"]))
+        lost = tuple(name for name in sorted(evaluator.known.sizes) if name in used and name not in found)
+        if lost:
+            raise Restart(lost)
 
 
 def _size_notes(evaluator: Evaluator, fixed: frozenset[str]) -> list[Diagnostic]:
     return [
-        Diagnostic("N103", f"`{name}` decides a size, so it is a constant here and not an input", evaluator.input_spans.get(name), "", "", "note")
+        Diagnostic("N103", f"`{name}` {'scales a random example' if name in evaluator.known.scales else 'decides a size'}, so it is a constant here and not an input", evaluator.input_spans.get(name), "", "", "note")
         for name in sorted(fixed)
         if name in evaluator.input_spans and not evaluator.changes(name)  # a counter `i` is no surprise
     ]

@@ -1,19 +1,20 @@
 """
 What a name can stand for while forward code is read, and the exceptions that steer the reading.
 
-A value is a `Var` (depends on an input), a plain Python number, bool, string or None (known now), a `ListValue`, tuple,
-dict or range of values, an `Input` not yet decided upon, a function, a module, or `POISON` after an error.
+A value is a `Var` (depends on an input, or is an array), a plain Python number, bool, string or None (known now), a `Size` known at
+run time, a `ListValue`, tuple, dict or range of values, an `Input` not yet decided upon, a function, a module, or `POISON` after an error.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from bpcompile import dims
 from bpcompile.diagnostics import Diagnostic
-from bpcompile.ir import Shape, Tree, Var
+from bpcompile.ir import Dim, Shape, Tree, Var
 
 if TYPE_CHECKING:
     from bpcompile.frontends.evaluation import Evaluator
@@ -49,11 +50,47 @@ class Poisoned(Exception):  # noqa: N818  control flow
 
 
 class Restart(Exception):  # noqa: N818  control flow
-    """The inputs of these names must be known numbers (`n` in `range(n // 2)`): read again with that."""
+    """
+    Something about inputs turned out that must be known from the start: read again with that.
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    Args:
+        names: The inputs.
+        what: A field of `Knowledge`.
+    """
+
+    def __init__(self, names: tuple[str, ...], what: str = "fixed") -> None:
         super().__init__(", ".join(names))
         self.names = names
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """
+    What earlier readings found out of inputs, by name.
+
+    Attributes:
+        fixed: They must be numbers known while reading (`n` in `range(n // 2)`).
+        scales: They are fixed because they scale random examples.
+        sizes: They are sizes of axes, and may stay names.
+        integers: They are positions in arrays: whole numbers without a derivative.
+        arrays: They are arrays as a whole, not lists of scalars.
+    """
+
+    fixed: frozenset[str] = frozenset()
+    scales: frozenset[str] = frozenset()
+    sizes: frozenset[str] = frozenset()
+    integers: frozenset[str] = frozenset()
+    arrays: frozenset[str] = frozenset()
+
+    def after(self, restart: Restart) -> Knowledge:
+        """Return what is known now."""
+        names = frozenset(restart.names)
+        more = {restart.what: getattr(self, restart.what) | names}
+        if restart.what in {"fixed", "scales"}:
+            more["fixed"] = self.fixed | names
+        more["sizes"] = more.get("sizes", self.sizes) - more.get("fixed", self.fixed)
+        return replace(self, **more)
 
 
 class Poison:
@@ -115,18 +152,25 @@ class Input:
         path: Its name: `w`, `w[0]`.
         root: The name that the user knows: `w`.
         example: Its example value, None when there is none.
+        shape: Its shape where that is stated.
+        dtype: `float`, or `int` or `bool` for what carries no derivative.
+        array: Its shape is that of an array as a whole; it can't turn out to be a list of scalars.
         state: `open`, `value`, `list` or `static`.
         grows: A list whose length is known only from the indices used.
+        stated: For a list, the shape that was stated before it became one.
     """
 
-    __slots__ = ("example", "grows", "items", "path", "root", "shape", "state", "var")
+    __slots__ = ("array", "dtype", "example", "grows", "items", "path", "root", "shape", "state", "stated", "var")
 
-    def __init__(self, path: str, root: str, example: Any = None, shape: Shape = ()) -> None:
+    def __init__(self, path: str, root: str, example: Any = None, shape: Shape = (), *, dtype: str = "float", array: bool = False) -> None:
         self.path = path
         self.root = root
         self.example = example
         self.shape = shape
+        self.dtype = dtype
+        self.array = array or len(shape) > 1 or not all(isinstance(size, int) for size in shape)
         self.state = "open"
+        self.stated: Shape = ()
         self.grows = False
         self.items: list[Input] = []
         self.var: Var | None = None
@@ -136,10 +180,12 @@ class Input:
         if self.var is None:
             if self.state == "static":
                 raise Restart((self.root,))
+            if self.state == "list" and self.stated:
+                raise Restart((self.root,), "arrays")
             if self.state == "list":
                 raise Refusal("E116", f"`{self.path}` is used as a list and as a number", help_="use its elements")
             self.state = "value"
-            self.var = Var(name=self.path, shape=self.shape)
+            self.var = Var(name=self.path, shape=self.shape, dtype=self.dtype)
         return self.var
 
     def known(self) -> Any:
@@ -148,6 +194,14 @@ class Input:
             raise Restart((self.root,))
         self.state = "static"
         return self.example
+
+    def split_up(self) -> None:
+        """Decide that what was stated as a shape of numbers is the length of a list, and of lists in it."""
+        sizes, self.shape = self.shape, ()
+        self.stated = sizes
+        self.make_list(int(sizes[0]))
+        for item in self.items:
+            item.shape = sizes[1:]
 
     def make_list(self, length: int | None) -> None:
         """Decide that it is a list, of that length or growing with use."""
@@ -192,6 +246,28 @@ class Input:
         if self.state != "list":
             return {self.state}
         return set().union(*(item.states() for item in self.items))
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A size of an axis that only run time knows, or arithmetic of such: `N`, `2*N + 1`."""
+
+    dim: Dim
+
+    @staticmethod
+    def of(dim: Dim) -> Size | int:
+        """Return a size as a value: an int when it is known."""
+        return dim if isinstance(dim, int) else Size(dim)
+
+    def __str__(self) -> str:
+        return dims.show(self.dim)
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRange:
+    """`range(N)` of a size that only run time knows: good as an index, not for a loop."""
+
+    size: Dim
 
 
 class Scope:
@@ -255,6 +331,10 @@ def describe(value: Value) -> str:
         return f"function `{value.name}`"
     if isinstance(value, Module):
         return f"module `{value.name}`"
+    if isinstance(value, Size):
+        return f"the size `{value}`"
+    if isinstance(value, SizeRange):
+        return "a range"
     if value is None:
         return "`None`"
     if isinstance(value, str | bytes):

@@ -134,7 +134,7 @@ def _base_of_powr(ct: Any, ans: Any, x: Any, y: Any) -> Any:
     return select(y >= 1, y * powr(x, y - 1), select(ne(x, 0), y * ans / x, at_zero)) * ct
 
 
-def _exponent_of_powr(ct: Any, ans: Any, x: Any, y: Any) -> Any:  # noqa: ARG001  the signature of a rule
+def _exponent_of_powr(ct: Any, ans: Any, x: Any, y: Any) -> Any:
     if _is_number(x):
         if x in (0, 1):
             return 0 * ct
@@ -711,7 +711,7 @@ def _sigmoid_value(x: float) -> float:
     return 1.0 / (1.0 + (_INF if x < -709 else math.exp(-x)))
 
 
-def _cosigmoid_value(x: float, s: float) -> float:  # noqa: ARG001  the value is a function of x alone
+def _cosigmoid_value(x: float, s: float) -> float:
     e = math.exp(-abs(x))
     return (e if x >= 0 else 1.0) / (1.0 + e)
 

@@ -50,6 +50,7 @@ def collect(program: Program) -> Program:
     return _Collect(program, split, chains).run() if chains else program
 
 
+_LINEAR: Final = frozenset({"add", "sub", "mul", "neg"})
 _SIGNS: Final = {"add": 1.0, "sub": -1.0}
 
 
@@ -91,6 +92,9 @@ class _Collect:
         for atom in program.results():
             if isinstance(atom, Var):
                 uses[atom] = uses.get(atom, 0) + 1
+        #: Functions that the backward pass reads: they have a line of their own, as stages do.
+        read = {a for eqn in program.eqns[split:] for a in eqn.args if isinstance(a, Var)}
+        self.lined = {eqn.out for eqn in program.eqns[:split] if eqn.out in read and eqn.prim.name not in _LINEAR}
         self.owners: dict[Var, Var | None] = {}
         self.sums: dict[frozenset[tuple[Lit, Atom]], Var] | None = None
         self.here = program.eqns[0]
@@ -406,7 +410,7 @@ class _Collect:
         """Return the stage in whose line a value is computed first."""
         chain: list[Var] = []
         at = origin
-        while at is not None and not at.stage and at not in self.owners:
+        while at is not None and not at.stage and at not in self.lined and at not in self.owners:
             chain.append(at)
             at = self.reader.get(at)
         found = self.owners.get(at, at) if at is not None else None

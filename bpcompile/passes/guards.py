@@ -20,7 +20,6 @@ from typing import Final
 
 from bpcompile.ir import Atom, Eqn, Guard, Program, Shape, Var, broadcast
 
-
 #: An operation shared by more branches than this is computed in front of them.
 _MOST_COPIES: Final = 6
 

@@ -177,7 +177,7 @@ def _softplus(matcher: _Matcher, eqn: Eqn) -> _Match:
         if inner is None:
             return None
         terms.append(inner[0])
-    if len(terms) < 2:  # noqa: PLR2004  log(exp(x)) stays as it is written
+    if len(terms) < 2:
         return None
     left = terms[0]
     for term in terms[1:-1]:

@@ -107,10 +107,8 @@ def _safe_point(region: list[Eqn], guards: dict[Var, Guard]) -> dict[Var, float]
                 entering[arg] = None
     generator = random.Random(len(region))  # noqa: S311  a search, not a secret
     for attempt in range(_TRIES):
-        if attempt < len(_CONSTANTS):
-            point = dict.fromkeys(entering, _CONSTANTS[attempt])
-        else:
-            point = {v: round(generator.uniform(-3.0, 3.0), 2) for v in entering}
+        known = _CONSTANTS[attempt] if attempt < len(_CONSTANTS) else None
+        point = {v: round(generator.uniform(-3.0, 3.0), 2) if known is None else known for v in entering}
         if _is_finite(region, point):
             return point
     return None

@@ -241,7 +241,7 @@ def _div(s: _Simplify, args: tuple[Atom, ...]) -> _Result:
         return _literal(top.value / bottom.value) if bottom.value else None
     if isinstance(bottom, Lit) and bottom.value == 1:
         return top
-    if isinstance(bottom, Lit) and bottom.value and math.frexp(abs(bottom.value))[0] == 0.5 and 2.0**-1000 < abs(bottom.value) < 2.0**1000:  # noqa: PLR2004  a power of two: its reciprocal is exact
+    if isinstance(bottom, Lit) and bottom.value and math.frexp(abs(bottom.value))[0] == 0.5 and 2.0**-1000 < abs(bottom.value) < 2.0**1000:
         return s.make("mul", Lit(1.0 / bottom.value), top)
     inner = _negative(s, top) if isinstance(top, Var) else None
     if inner is not None:
@@ -266,10 +266,10 @@ def _pow(s: _Simplify, args: tuple[Atom, ...]) -> _Result:
     if n < 0:
         power = s.emit("pow", base, Lit(-n))
         return s.make("div", Lit(1.0), power) if -n > _PRODUCT_POWER else s.make("div", Lit(1.0), _power(s, base, -n, power))
-    if not 2 <= n <= _PRODUCT_POWER:  # noqa: PLR2004  a product has two factors
+    if not 2 <= n <= _PRODUCT_POWER:
         return s.make("pow", base, Lit(n)) if exponent.value != n or isinstance(exponent.value, float) else None
-    left = _power(s, base, n // 2 if n == 4 else n - 1, None)  # noqa: PLR2004  x**4 is the square of a square
-    return s.make("mul", left, left if n == 4 else base)  # noqa: PLR2004
+    left = _power(s, base, n // 2 if n == 4 else n - 1, None)
+    return s.make("mul", left, left if n == 4 else base)
 
 
 def _power(s: _Simplify, base: Atom, n: int, made: Var | None) -> Atom:
@@ -279,9 +279,9 @@ def _power(s: _Simplify, base: Atom, n: int, made: Var | None) -> Atom:
     if n == 1:
         return base
     half = s.emit("mul", base, base)
-    if n == 2:  # noqa: PLR2004  done
+    if n == 2:
         return half
-    return s.emit("mul", half, half if n == 4 else base)  # noqa: PLR2004
+    return s.emit("mul", half, half if n == 4 else base)
 
 
 def _select(s: _Simplify, args: tuple[Atom, ...]) -> _Result:
@@ -296,7 +296,7 @@ def _select(s: _Simplify, args: tuple[Atom, ...]) -> _Result:
 
 def _safe(a: float, b: float) -> bool:
     """Whether the product of two literals neither overflows nor vanishes."""
-    return 1e-300 < abs(a * b) < 1e300  # noqa: PLR2004  well inside the range of floats
+    return 1e-300 < abs(a * b) < 1e300
 
 
 def _literal(value: float) -> Lit:
