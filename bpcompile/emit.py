@@ -783,7 +783,7 @@ def _example(param: Param, *, floats: bool) -> str:
     def show_value(value: Any) -> str:
         if isinstance(value, list | tuple):
             return f"[{', '.join(map(show_value, value))}]"
-        return repr(float(value)) if floats else repr(value)
+        return repr(float(value)) if floats and value is not None else repr(value)
 
     text = show_value(param.example)
     return f"np.array({text})" if any(v.shape for v in leaves(param.tree)) else text
