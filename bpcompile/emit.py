@@ -84,6 +84,7 @@ class _Body:
         self.number: dict[Var, int] = {}
         self.owners: dict[Var, Var | None] = {}
         self.block: Var | None = None
+        self.settling = False
         self.at = 0
         #: Names under which other values are read, too.
         self.aliased: set[str] = set()
@@ -270,7 +271,9 @@ class _Body:
     def _settle(self, atom: Atom) -> None:
         """Give a value that waited to be inlined a statement after all."""
         if isinstance(atom, Var) and atom in self.pending:
+            self.settling = True
             self.define(self.pending.pop(atom), self.env[atom])
+            self.settling = False
 
     def define(self, eqn: Eqn, text: Text) -> None:
         """Emit `name = text`."""
@@ -364,7 +367,8 @@ class _Backward(_Body):
             self.block = owner
 
     def place(self, eqn: Eqn, line: Line) -> None:
-        self.enter(self.forward.owner(eqn.origin))
+        if not self.settling or self.block is None:  # a part of the line at hand, whatever it was computed for
+            self.enter(self.forward.owner(eqn.origin))
         number = self.forward.number.get(self.block) if self.block is not None else None
         line.comment = _joined(f"({number})" if number else "", line.comment)
         self.lines.append(line)

@@ -1462,7 +1462,7 @@ def _full(c: Call) -> Any:
 def _full_like(c: Call) -> Any:
     a, value = c.take("a fill_value")
     x = variable(c.ev, a, c.node)
-    return new(c.ev, x.shape, c.array(value, 1), c.node, whole=c.ev.facts.is_integral(x))
+    return new(c.ev, x.shape, _as_in(c.ev.facts, c.array(value, 1), x), c.node, whole=c.ev.facts.is_integral(x))
 
 
 def _eye(c: Call) -> Any:
@@ -1830,7 +1830,7 @@ def get(ev: Evaluator, array: Var, index: tuple[Part, ...], node: Any) -> Any:
     check_bounds(ev, array, index, node)
     out = ev.emit("getitem", (array,), node, index=tuple(trimmed))
     if out.shape:
-        ev.facts.share(out, array, tuple(index) if None not in index else None)
+        ev.facts.share(out, array, _region(array, index) or None)
     return out
 
 
@@ -1883,7 +1883,7 @@ def assign(ev: Evaluator, target: ast.Subscript, value: Value, node: Any) -> Non
     array = _target_array(ev, target)
     parts = index_parts(ev, target.slice, len(array.shape))
     number = value if isinstance(value, Var) and value.dtype == "bool" and array.dtype == "bool" else operand(ev, value, node)
-    replace(ev, target.value, array, lambda old: written(ev, old, parts, number, target), _region(parts), target)
+    replace(ev, target.value, array, lambda old: written(ev, old, parts, number, target), _region(array, parts), target)
 
 
 def augment(ev: Evaluator, target: ast.Subscript, op: ast.operator, right: Callable[[], Value], node: Any) -> None:
@@ -1911,13 +1911,18 @@ def augment(ev: Evaluator, target: ast.Subscript, op: ast.operator, right: Calla
             raise _mismatch(ev, "a part can't be changed to a larger shape", (before, value), target)
         return written(ev, old, parts, after, target)
 
-    replace(ev, target.value, array, change, _region(parts), target)
+    replace(ev, target.value, array, change, _region(array, parts), target)
 
 
 def _result(ev: Evaluator, value: Any, old: Var, node: Any) -> Any:
     if ev.facts.is_integral(old) and not ev.facts.is_integral(value):
         raise _truncation(node)
     return value
+
+
+def _as_in(facts: Facts, value: Any, array: Var) -> Any:
+    """Return a whole number as the float that it becomes in an array of floats."""
+    return float(value) if isinstance(value, int) and not facts.is_integral(array) else value
 
 
 def _truncation(node: Any) -> Refusal:
@@ -1939,8 +1944,11 @@ def _part_refused(node: Any) -> Refusal:
     return Refusal("E113", "this way of changing part of an array is not supported", node=node, help_="np.where(condition, new, old) makes a new array")
 
 
-def _region(parts: Sequence[Part]) -> tuple[Part, ...]:
-    return tuple(parts) if not any(isinstance(one, Var) or one is None for one in parts) else ()
+def _region(array: Var, parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Return which part of an array an index takes, positions counted from the front where the size is known; `()` for all of it."""
+    if any(isinstance(one, Var) or one is None for one in parts):
+        return ()
+    return tuple(one + size if isinstance(one, int) and one < 0 and isinstance(size, int) else one for one, size in zip(parts, array.shape, strict=False))
 
 
 def written(ev: Evaluator, old: Var, parts: Sequence[Part], value: Any, node: Any, *, whole: bool = False) -> Var:
@@ -1960,6 +1968,7 @@ def written(ev: Evaluator, old: Var, parts: Sequence[Part], value: Any, node: An
         raise Refusal("E113", "part of an array of conditions is changed", node=node, help_="combine conditions with `&` and `|`")
     if facts.is_integral(old) and not facts.is_integral(value):
         raise _truncation(node)
+    value = _as_in(facts, value, old)
     masks = [i for i, one in enumerate(parts) if isinstance(one, Var) and one.dtype == "bool"]
     if masks:
         return _masked(ev, old, list(parts), masks, value, node, whole=whole)
@@ -2069,7 +2078,7 @@ def add_at(c: Call) -> Value:
 
 
 def _filled(ev: Evaluator, old: Var, value: Any, node: Any) -> Var:
-    return ev.emit("full", (value,), node, shape=old.shape)  # type: ignore[no-any-return]  # an equation
+    return _result(ev, ev.emit("full", (_as_in(ev.facts, value, old),), node, shape=old.shape), old, node)  # type: ignore[no-any-return]  # an equation
 
 
 def fill_diagonal(c: Call) -> Value:
@@ -2118,7 +2127,7 @@ def replace(ev: Evaluator, place: ast.expr, old: Var, change: Callable[[Var], Va
             if any(isinstance(one, Var) for one in parts):
                 raise Refusal("E113", "a copy is changed, and then lost", node=node, help_="an index of positions or a mask makes a copy")
             new_row = change(old)
-            replace(ev, place.value, owner, lambda whole: written(ev, whole, parts, new_row, node), _region(parts), node)
+            replace(ev, place.value, owner, lambda whole: written(ev, whole, parts, new_row, node), _region(owner, parts), node)
             return
         if isinstance(owner, ListValue | dict):
             check_alone(ev, old, region, node)
@@ -2294,7 +2303,7 @@ def recorded(ev: Evaluator, array: Var, parts: Sequence[Part], node: Any) -> Any
         return None
     # NumPy gives a view: who writes to the array changes it.
     out = ev.emit("copy", (value,), node)
-    ev.facts.share(out, array, tuple(parts))
+    ev.facts.share(out, array, _region(array, parts) or None)
     return out
 
 

@@ -266,8 +266,7 @@ class _Collect:
     def _merge(self, group: list[_Contribution], before: Var | None) -> None:
         """Replace the versions of a group by one."""
         last = group[-1]
-        template = self.program.eqns[last.index]
-        self.here = template.replace(origin=template.origin if last.owner is None else last.owner)
+        self.here = self.program.eqns[last.index]
         self.before[last.index] = []
         sign, name, args = self._sum([(c.sign, c.atom) for c in group])
         if before is not None:
