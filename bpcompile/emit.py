@@ -576,7 +576,9 @@ class Emitter:
         outputs = [value.text(o.atom).text if isinstance(o.atom, Lit) else self.body.text(o.atom).text for o in self.program.outputs]
         same = ".copy()" if self.target.forms == "numpy" and self.layout != "script" else ""
         constants = [
-            Line(f"{n} = {t}{same if isinstance(o.atom, Var) else ''}") for n, t, o in zip(self.output_names, outputs, self.program.outputs, strict=True) if n != t
+            Line(f"{name} = {text}{same if isinstance(output.atom, Var) else ''}")
+            for name, text, output in zip(self.output_names, outputs, self.program.outputs, strict=True)
+            if name != text
         ]
         params = list(self.names.params)
         seeds = list(self.seed_names)
@@ -618,7 +620,10 @@ class Emitter:
             "seed_lines": layout(seed_entry),
             "backward_lines": layout(backward),
             "cache": _tuple(cache),
-            "examples": [f"{n} = {_example(p, floats=numpy and all(v.dtype == 'float' for v in p.leaves()))}" for p, n in zip(self.params, params, strict=True)],
+            "examples": [
+                f"{name} = {_example(param, floats=numpy and all(v.dtype == 'float' for v in param.leaves()))}"
+                for param, name in zip(self.params, params, strict=True)
+            ],
         }
 
     def _arrays(self) -> list[tuple[str, Var]]:

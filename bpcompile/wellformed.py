@@ -68,7 +68,7 @@ def check(program: Program) -> None:
             raise _ill(eqn, f"{len(eqn.args)} operands for {prim.arity}")
         if shape is None or prim.shape is not None or out.shape:
             _check_shape(eqn)
-        if out.dtype != prim.result and not _passes_condition(eqn):
+        if out.dtype != prim.result and not prim.passes and not _passes_condition(eqn):
             raise _ill(eqn, f"the result is {prim.result}, its variable is {out.dtype}")
         if prim.name in conditions:
             _check_conditions(eqn)
@@ -90,7 +90,7 @@ def _passes_condition(eqn: Eqn) -> bool:
 
 def _check_condition_use(eqn: Eqn, arg: Var) -> None:
     name = eqn.prim.name
-    if name in _TRANSPARENT or (name == "select" and eqn.out.dtype == "bool"):
+    if name in _TRANSPARENT or eqn.prim.passes or (name == "select" and eqn.out.dtype == "bool"):
         return
     places = _CONDITIONS.get(name, ())
     if places is not None and any(a is arg and i not in places for i, a in enumerate(eqn.args)):

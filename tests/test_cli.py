@@ -688,6 +688,8 @@ def test_ops_lists_every_primitive_with_rules_and_kinks(capsys):
     lines = text.splitlines()
     for primitive in REGISTRY:
         rows = [i for i, line in enumerate(lines) if line.startswith(primitive.name + "(")]
+        if primitive.shape is not None and not primitive.variadic and primitive.arity == 0:
+            continue  # a constant array has no operand to differentiate
         assert len(rows) == 1, primitive.name
         block = "\n".join(lines[rows[0] : rows[0] + (1 if primitive.variadic else primitive.arity) + len(primitive.kinks)])
         assert block.count("kink at ") == len(primitive.kinks)

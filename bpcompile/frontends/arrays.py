@@ -15,6 +15,7 @@ import math
 import string
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from bpcompile import contraction, dims
@@ -47,6 +48,8 @@ Operand = Var | int | float
 Part = Any
 
 _NUMBERS: Final = frozenset({int, float, bool})
+#: Functions of arrays that take numbers as well.
+_TAKES_NUMBERS: Final = frozenset({"np.dot", "np.full", "np.full_like", "np.linspace", "np.append"})
 ALL: Final = ("slice", None, None, None)
 
 #: Operations that make whole numbers of whole numbers.
@@ -215,8 +218,16 @@ class Call:
             )
 
     def array(self, value: Value, position: int = 0) -> Any:
-        """Return an argument as a number or a variable; lists become arrays, conditions 0 and 1."""
-        return operand(self.ev, value, self.place(position))
+        """
+        Return an argument as a number or a variable; lists become arrays, conditions 0 and 1.
+
+        Raises:
+            Refusal: E111, it is an input of unknown shape.
+        """
+        found = operand(self.ev, value, self.place(position))
+        if self.name not in _TAKES_NUMBERS and isinstance(found, Var) and not found.shape:
+            check_shape_known(self.ev, found, f"`{self.name}`", self.node)
+        return found
 
     def emit(self, primitive: str, *operands: Any, **params: Any) -> Any:
         """Append an equation."""
@@ -287,16 +298,26 @@ def shaped(ev: Evaluator, value: Value, node: Any, what: str) -> Var:
         raise unknown_shape(value, what, node)
     array = variable(ev, value, node)
     if not array.shape:
-        owner = next((root for root in ev.inputs.values() if root.var is array), None)
-        if owner is not None and owner.example is None:
-            raise unknown_shape(owner, what, node)
+        check_shape_known(ev, array, what, node)
         raise Refusal("E111", f"{what} works on arrays, and this is a number", node=node)
     return array
 
 
+def check_shape_known(ev: Evaluator, value: Var, what: str, node: Any) -> None:
+    """
+    Check that a value without axes is not an input that nothing is known of.
+
+    Raises:
+        Refusal: E111, it is.
+    """
+    owner = next((one for one in ev.all_inputs() if one.var is value), None)
+    if owner is not None and owner.example is None and owner.path == owner.root:
+        raise unknown_shape(owner, what, node)
+
+
 def unknown_shape(value: Input, what: str, node: Any) -> Refusal:
     """Return the refusal of an input that is used as an array and has no shape."""
-    help_ = f"`--shape {value.root}=N,D` says it, or an annotation: `{value.root}: \"N D\"`"
+    help_ = f'`--shape {value.root}=N,D` says it, or an annotation: `{value.root}: "N D"`'
     return Refusal("E111", f"{what} works on arrays, and the shape of `{value.path}` is not known", node=node, help_=help_)
 
 
@@ -391,12 +412,9 @@ def size_arithmetic(op: ast.operator, a: Any, b: Any) -> Value | None:
         return Size.of(dims.multiply(x, y))
     if isinstance(op, ast.FloorDiv) and y != 0:
         return Size.of(dims.divide(x, y))
-    if isinstance(op, ast.Pow) and isinstance(y, int) and 0 <= y <= 8:  # noqa: PLR2004  no size is a higher power
+    if isinstance(op, ast.Pow) and isinstance(y, int) and 0 <= y <= 8:
         return Size.of(dims.product([x] * y))
-    if isinstance(op, ast.Div) and y != 0:
-        # A quotient of sizes is a float, never a size.
-        return None
-    return None
+    return None  # a quotient of sizes is a float, never a size
 
 
 def size_comparison(op: ast.cmpop, a: Any, b: Any) -> bool | None:
@@ -472,9 +490,7 @@ def attribute(ev: Evaluator, value: Value, node: ast.Attribute) -> Value:
             value = _of_input(ev, value, node)
         array = variable(ev, value, node)
         if not array.shape:
-            owner = next((root for root in ev.inputs.values() if root.var is array), None)
-            if owner is not None and owner.example is None:
-                raise unknown_shape(owner, f"`.{name}`", node)
+            check_shape_known(ev, array, f"`.{name}`", node)
         return _ATTRIBUTES[name](ev, array, node)
     if name in _METHODS:
         raise Refusal("E104", f"the method `.{name}` is not called", node=node, help_=f"write `.{name}(...)`")
@@ -509,7 +525,7 @@ _ATTRIBUTES: Final[dict[str, Callable[[Any, Var, Any], Value]]] = {
     "size": lambda _ev, array, _node: Size.of(dims.product(array.shape)),
     "T": _transposed,
     "mT": lambda ev, array, node: permute(ev, array, (*range(len(array.shape) - 2), len(array.shape) - 1, len(array.shape) - 2), node),
-    "dtype": lambda ev, array, _node: {"float": "float64", "int": "int64", "bool": "bool"}["int" if ev.facts.is_integral(array) and array.dtype != "bool" else array.dtype],
+    "dtype": lambda ev, array, _node: "bool" if array.dtype == "bool" else "int64" if ev.facts.is_integral(array) else "float64",
 }
 
 
@@ -592,7 +608,7 @@ def _norm(c: Call) -> Any:
     # Without axis and order the norm of all elements, whatever the number of axes.
     vector = len(axes) == 1 or (axis is None and order is None)
     if order in {None, "fro"} or (order == 2 and vector):
-        if order == "fro" and len(axes) != 2:  # noqa: PLR2004  of matrices
+        if order == "fro" and len(axes) != 2:
             raise Refusal("E108", "the Frobenius norm is that of a matrix", node=c.node)
         return c.emit("sqrt", reduce(c.ev, "sum", c.emit("mul", x, x), axes, c.node, keepdims=keep))
     if vector and order == 1:
@@ -721,13 +737,12 @@ def matmul(ev: Evaluator, a: Any, b: Any, node: Any, sign: str = "@") -> Any:
     left, right = shape_of(a), shape_of(b)
     for side in (a, b):
         if not shape_of(side):
-            owner = next((root for root in ev.inputs.values() if root.var is side), None) if isinstance(side, Var) else None
-            if owner is not None and owner.example is None:
-                raise unknown_shape(owner, f"`{sign}`", node)
+            if isinstance(side, Var):
+                check_shape_known(ev, side, f"`{sign}`", node)
             raise Refusal("E111", f"`{sign}` multiplies arrays along axes, and one side is a number", node=node, help_="write `*` for a product of numbers")
     inner = right[-2] if len(right) > 1 else right[0]
     if left[-1] != inner:
-        swapped = len(left) == len(right) == 2 and left[-1] == right[-1]  # noqa: PLR2004  matrices
+        swapped = len(left) == len(right) == 2 and left[-1] == right[-1]
         help_ = "transpose the right one: `.T`" if swapped else ""
         ev.reconsider(left[-1], inner)
         raise _mismatch(ev, f"shapes {show_shape(left)} and {show_shape(right)} can't be multiplied with `{sign}`", (a, b), node, help_)
@@ -748,7 +763,7 @@ def _dot(c: Call) -> Any:
     left, right = len(shape_of(a)), len(shape_of(b))
     if not left or not right:
         return c.emit("mul", a, b) if isinstance(a, Var) or isinstance(b, Var) else a * b
-    if right > 2 or (left > 2 and right > 1):  # noqa: PLR2004  beyond matrices it differs from `@`
+    if right > 2 or (left > 2 and right > 1):
         raise Refusal(
             "E111",
             f"`{c.name}` of arrays with {left} and {right} axes",
@@ -833,7 +848,7 @@ def _tensordot(c: Call) -> Any:
     a, b, axes = c.take("a b axes?")
     x, y = c.array(a), c.array(b, 1)
     left, right = len(shape_of(x)), len(shape_of(y))
-    if isinstance(axes, list | tuple) and len(axes) == 2:  # noqa: PLR2004  those of one and those of the other
+    if isinstance(axes, list | tuple) and len(axes) == 2:
         pair = [_ordered_axes(c.ev, one, rank, c.node) for one, rank in zip(axes, (left, right), strict=True)]
     else:
         count = 2 if axes is None else c.ev.static_int(axes, c.node, "the number of axes")
@@ -883,7 +898,7 @@ def _cross(c: Call) -> Any:
 def _trace(c: Call) -> Any:
     (a,) = c.take("a")
     x = c.array(a)
-    if len(shape_of(x)) != 2:  # noqa: PLR2004  a matrix
+    if len(shape_of(x)) != 2:
         raise Refusal("E112", f"`{c.name}` of an array of shape {show_shape(shape_of(x))}", node=c.node, help_="only of matrices")
     return c.emit("trace", x)
 
@@ -913,7 +928,7 @@ def _triangle(primitive: str) -> Callable[[Call], Value]:
     def apply(c: Call) -> Value:
         m, k = c.take("m k?")
         x = c.array(m)
-        if len(shape_of(x)) < 2:  # noqa: PLR2004  a matrix, or a stack of them
+        if len(shape_of(x)) < 2:
             raise Refusal("E112", f"`{c.name}` of an array of shape {show_shape(shape_of(x))}", node=c.node, help_="only of matrices")
         return c.emit(primitive, x, k=0 if k is None else c.ev.static_int(k, c.node, "`k`"))
 
@@ -941,7 +956,7 @@ def _matrix(primitive: str) -> Callable[[Call], Value]:
 def _square(c: Call, value: Value) -> Var:
     x = operand(c.ev, value, c.place(0))
     shape = shape_of(x)
-    if len(shape) < 2 or shape[-1] != shape[-2]:  # noqa: PLR2004  a matrix
+    if len(shape) < 2 or shape[-1] != shape[-2]:
         if len(shape) > 1:
             c.ev.reconsider(shape[-1], shape[-2])
         raise _mismatch(c.ev, f"`{c.name}` works on square matrices", (x,), c.node)
@@ -1195,13 +1210,13 @@ def _rot90(c: Call) -> Any:
     m, k = c.take("m k?")
     x = shaped(c.ev, m, c.place(0), f"`{c.name}`")
     turns = (1 if k is None else c.ev.static_int(k, c.node, "`k`")) % 4
-    if len(x.shape) < 2:  # noqa: PLR2004  a matrix
+    if len(x.shape) < 2:
         raise Refusal("E112", f"`{c.name}` of an array of shape {show_shape(x.shape)}", node=c.node)
     back = ("slice", None, None, -1)
     perm = (1, 0, *range(2, len(x.shape)))
     if turns == 0:
         return x
-    if turns == 2:  # noqa: PLR2004  upside down
+    if turns == 2:
         return get(c.ev, x, (back, back), c.node)
     if turns == 1:
         return permute(c.ev, get(c.ev, x, (ALL, back), c.node), perm, c.node)
@@ -1261,7 +1276,12 @@ def join(c: Call, items: list[Any], axis: int) -> Any:
         if not same or any(x != y for i, (x, y) in enumerate(zip(shape_of(item), shape_of(first), strict=True)) if i != axis):
             for x, y in zip(shape_of(item), shape_of(first), strict=False):
                 c.ev.reconsider(x, y)
-            raise _mismatch(c.ev, f"arrays of shapes {show_shape(shape_of(first))} and {show_shape(shape_of(item))} can't be joined along axis {axis}", (first, item), c.node)
+            raise _mismatch(
+                c.ev,
+                f"arrays of shapes {show_shape(shape_of(first))} and {show_shape(shape_of(item))} can't be joined along axis {axis}",
+                (first, item),
+                c.node,
+            )
     return c.emit("concatenate", *items, axis=axis)
 
 
@@ -1282,7 +1302,9 @@ def stack(c: Call, items: list[Any], axis: int) -> Any:
         if shape_of(item) != shape_of(items[0]):
             for x, y in zip(shape_of(item), shape_of(items[0]), strict=False):
                 c.ev.reconsider(x, y)
-            raise _mismatch(c.ev, f"arrays of shapes {show_shape(shape_of(items[0]))} and {show_shape(shape_of(item))} can't be stacked", (items[0], item), c.node)
+            raise _mismatch(
+                c.ev, f"arrays of shapes {show_shape(shape_of(items[0]))} and {show_shape(shape_of(item))} can't be stacked", (items[0], item), c.node
+            )
     return c.emit("stack", *items, axis=axis)
 
 
@@ -1323,8 +1345,7 @@ def _append(c: Call) -> Any:
 
 def _split_at(c: Call, x: Var, axis: int, bounds: Sequence[Dim | None]) -> Value:
     lead = _all(axis)
-    edges = [None, *bounds, None]
-    return ListValue([get(c.ev, x, (*lead, ("slice", a, b, None)), c.node) for a, b in zip(edges, edges[1:], strict=False)], c.ev.path)
+    return ListValue([get(c.ev, x, (*lead, ("slice", a, b, None)), c.node) for a, b in pairwise([None, *bounds, None])], c.ev.path)
 
 
 def _split(*, exact: bool, fixed: int | None = None) -> Callable[[Call], Value]:
@@ -1380,7 +1401,7 @@ def _widths(c: Call, value: Value, rank: int) -> tuple[tuple[Dim, Dim], ...]:
     items = list(value)
     if items and not any(isinstance(item, list | tuple) for item in items):
         pair = items * 2 if len(items) == 1 else items
-        if len(pair) != 2:  # noqa: PLR2004  before and after
+        if len(pair) != 2:
             raise Refusal("E109", f"`{c.name}` takes a width, a pair, or a pair for each axis", node=c.node)
         return ((one(pair[0]), one(pair[1])),) * rank
     if len(items) == 1:
@@ -1430,10 +1451,8 @@ def new(ev: Evaluator, shape: Shape, value: Any, node: Any, *, whole: bool = Fal
     """Return a new array of one value."""
     if not shape:
         return value
-    if isinstance(value, float | int) and value == 0:
-        out = ev.emit("zeros", (), node, shape=shape)
-    else:
-        out = ev.emit("full", (value,), node, shape=shape)
+    zero = isinstance(value, float | int) and value == 0
+    out = ev.emit("zeros", (), node, shape=shape) if zero else ev.emit("full", (value,), node, shape=shape)
     if whole:
         ev.facts.integral.add(out)
     return out
@@ -1525,7 +1544,7 @@ def _linspace(c: Call) -> Any:
         raise Refusal("E111", f"`{c.name}` between arrays is not supported", node=c.node)
     parts = count - 1 if endpoint is None or endpoint else count
     points = c.emit("arange", size=count)
-    if count < 2:  # noqa: PLR2004  no step
+    if count < 2:
         return c.emit("add", c.emit("mul", points, 0.0), first)
     gap = c.ev.arithmetic(ast.Sub(), last, first, c.node)
     scaled = c.emit("mul", points, c.ev.arithmetic(ast.Div(), gap, parts, c.node))
@@ -1544,7 +1563,9 @@ def _array(c: Call) -> Any:
         return operand(c.ev, object_, c.place(0))
     if isinstance(object_, OneShot | dict | str) or object_ is None:
         raise Refusal("E116", f"`{c.name}` of {describe(object_)}", node=c.node, help_="write a list: [...]")
-    x = variable(c.ev, object_, c.place(0)) if not isinstance(object_, Size) else c.ev.number(object_, c.node)
+    if isinstance(object_, Size):
+        return c.ev.number(object_, c.node)
+    x = variable(c.ev, object_, c.place(0))
     return c.emit("copy", x) if x.shape and not c.name.endswith(("asarray", "asanyarray", "ascontiguousarray")) else x
 
 
@@ -1778,7 +1799,9 @@ def part(ev: Evaluator, value: Value, node: Any) -> Part:
                 raise Restart(wanted, "integers")
         if not value.shape and owners:
             return ev.static_int(value, node, "an index")
-        raise Refusal("E116", "an index must be a whole number, and this is a float", node=node, help_="an input of positions is annotated `Int[np.ndarray, \"N\"]`")
+        raise Refusal(
+            "E116", "an index must be a whole number, and this is a float", node=node, help_='an input of positions is annotated `Int[np.ndarray, "N"]`'
+        )
     if isinstance(value, float):
         raise Refusal("E116", f"an index must be an integer, not {value!r}", node=node, help_="int(...) or `//` gives one")
     return ev.static_int(value, node, "an index")
@@ -1926,18 +1949,26 @@ def _as_in(facts: Facts, value: Any, array: Var) -> Any:
 
 
 def _truncation(node: Any) -> Refusal:
-    return Refusal("E116", "a float is written into an array of whole numbers, which cuts off its fraction", node=node, help_="make the array of floats: np.zeros(...)")
+    return Refusal(
+        "E116", "a float is written into an array of whole numbers, which cuts off its fraction", node=node, help_="make the array of floats: np.zeros(...)"
+    )
 
 
 def _target_array(ev: Evaluator, target: ast.Subscript) -> Var:
     container = ev.raw(target.value)
     if isinstance(container, Input):
-        raise _input_changes(container.root, target)
+        raise input_changes(container.root, target)
     return container  # type: ignore[no-any-return]  # the caller looked
 
 
-def _input_changes(name: str, node: Any) -> Refusal:
-    return Refusal("E113", f"part of the input `{name}` is changed in place, and the caller's array would change", node=node, help_=f"copy it first: `{name} = {name}.copy()`")
+def input_changes(name: str, node: Any) -> Refusal:
+    """Return the refusal of a write into an array that the caller sees."""
+    return Refusal(
+        "E113",
+        f"part of the input `{name}` is changed in place, and the caller's array would change",
+        node=node,
+        help_=f"copy it first: `{name} = {name}.copy()`",
+    )
 
 
 def _part_refused(node: Any) -> Refusal:
@@ -1981,11 +2012,11 @@ def written(ev: Evaluator, old: Var, parts: Sequence[Part], value: Any, node: An
     while trimmed and trimmed[-1] == ALL:
         trimmed.pop()
     if not trimmed and shape_of(value) != old.shape:
-        return ev.emit("full", (value,), node, shape=old.shape)  # type: ignore[no-any-return]  # an equation
+        return ev.emit("full", (value,), node, shape=old.shape)
     out = ev.emit("copy", (value,), node) if not trimmed else ev.emit("setitem", (old, value), node, index=tuple(trimmed))
     if record is not None:
         facts.written[out] = record
-    return out  # type: ignore[no-any-return]  # an equation
+    return out
 
 
 def _masked(ev: Evaluator, old: Var, parts: list[Part], masks: list[int], value: Any, node: Any, *, whole: bool) -> Var:
@@ -1998,7 +2029,7 @@ def _masked(ev: Evaluator, old: Var, parts: list[Part], masks: list[int], value:
         inner = get(ev, old, tuple(rest), node)
         lead = sum(isinstance(one, tuple) for one in parts[:at])
         changed = _masked(ev, inner, [*_all(lead), mask], [lead], value, node, whole=whole)
-        return ev.emit("setitem", (old, changed), node, index=tuple(rest))  # type: ignore[no-any-return]  # an equation
+        return ev.emit("setitem", (old, changed), node, index=tuple(rest))
     if old.shape[at : at + len(mask.shape)] != mask.shape:
         raise _mismatch(ev, "a mask must have the shape of what it chooses from", (old, mask), node)
     after = len(old.shape) - at - len(mask.shape)
@@ -2014,7 +2045,7 @@ def _masked(ev: Evaluator, old: Var, parts: list[Part], masks: list[int], value:
     out = ev.emit("select", (mask, value, old), node)
     if out.shape != old.shape:
         raise _mismatch(ev, "a value does not fit the part that it is written to", (old, value), node)
-    return out  # type: ignore[no-any-return]  # an equation
+    return out
 
 
 def _distinct(ev: Evaluator, parts: Sequence[Part]) -> bool:
@@ -2041,12 +2072,10 @@ def _scattered(ev: Evaluator, old: Var, parts: list[Part], value: Any, node: Any
         )
     axes = tuple(chosen)
     operands = [Lit(parts[i]) if isinstance(parts[i], int) else parts[i] for i in chosen]
-    shape = ev.emit("gather", (old, *operands), node, axes=axes).shape
-    ones = ev.emit("full", (1.0,), node, shape=shape)
-    hit = ev.emit("gt", (ev.emit("scatter_add", (old, ones, *operands), node, axes=axes), 0.0), node)
+    hit = ev.emit("gt", (ev.emit("scatter_add", (old, 1.0, *operands), node, axes=axes), 0.0), node)
     if shape_of(value):
-        value = ev.emit("scatter_add", (old, broadcast_to(ev, value, shape, node), *operands), node, axes=axes)
-    return ev.emit("select", (hit, value, old), node)  # type: ignore[no-any-return]  # an equation
+        value = ev.emit("scatter_add", (old, value, *operands), node, axes=axes)
+    return ev.emit("select", (hit, value, old), node)
 
 
 def add_at(c: Call) -> Value:
@@ -2056,7 +2085,7 @@ def add_at(c: Call) -> Value:
     target = node.args[0]
     array = ev.raw(target)
     if isinstance(array, Input):
-        raise _input_changes(array.root, node)
+        raise input_changes(array.root, node)
     if not isinstance(array, Var):
         raise Refusal("E116", f"`np.add.at` of {describe(array)}", node=node)
     parts = [part(ev, item, node) for item in index] if isinstance(index, tuple) else [part(ev, index, node)]
@@ -2069,16 +2098,18 @@ def add_at(c: Call) -> Value:
             raise _truncation(node)
         operands = [Lit(one) if isinstance(one, int) else one for one in parts]
         axes = tuple(range(len(parts)))
-        shape = ev.emit("gather", (old, *operands), node, axes=axes).shape
-        added = ev.emit("scatter_add", (old, broadcast_to(ev, number, shape, node), *operands), node, axes=axes)
-        return ev.emit("add", (old, added), node)  # type: ignore[no-any-return]  # an equation
+        added = ev.emit("scatter_add", (old, number, *operands), node, axes=axes)
+        return ev.emit("add", (old, added), node)
 
     replace(ev, target, array, change, (), node)
     return None
 
 
 def _filled(ev: Evaluator, old: Var, value: Any, node: Any) -> Var:
-    return _result(ev, ev.emit("full", (_as_in(ev.facts, value, old),), node, shape=old.shape), old, node)  # type: ignore[no-any-return]  # an equation
+    out = ev.emit("full", (_as_in(ev.facts, value, old),), node, shape=old.shape)
+    if ev.facts.is_integral(old) and not ev.facts.is_integral(out):
+        raise _truncation(node)
+    return out
 
 
 def fill_diagonal(c: Call) -> Value:
@@ -2088,14 +2119,14 @@ def fill_diagonal(c: Call) -> Value:
     target = node.args[0]
     array = ev.raw(target)
     if isinstance(array, Input):
-        raise _input_changes(array.root, node)
-    if not isinstance(array, Var) or len(array.shape) != 2 or array.shape[0] != array.shape[1]:  # noqa: PLR2004  a matrix
+        raise input_changes(array.root, node)
+    if not isinstance(array, Var) or len(array.shape) != 2 or array.shape[0] != array.shape[1]:
         raise Refusal("E112", "`np.fill_diagonal` works on square matrices", node=node)
     number = operand(ev, value, node)
 
     def change(old: Var) -> Var:
         hit = ev.emit("gt", (ev.emit("eye", (), node, size=old.shape[0]), 0.0), node)
-        return ev.emit("select", (hit, number, old), node)  # type: ignore[no-any-return]  # an equation
+        return ev.emit("select", (hit, number, old), node)
 
     if shape_of(number):
         raise _part_refused(node)
@@ -2121,7 +2152,7 @@ def replace(ev: Evaluator, place: ast.expr, old: Var, change: Callable[[Var], Va
     if isinstance(place, ast.Subscript):
         owner = ev.raw(place.value)
         if isinstance(owner, Input):
-            raise _input_changes(owner.root, node)
+            raise input_changes(owner.root, node)
         if isinstance(owner, Var):
             parts = index_parts(ev, place.slice, len(owner.shape))
             if any(isinstance(one, Var) for one in parts):
@@ -2130,7 +2161,10 @@ def replace(ev: Evaluator, place: ast.expr, old: Var, change: Callable[[Var], Va
             replace(ev, place.value, owner, lambda whole: written(ev, whole, parts, new_row, node), _region(owner, parts), node)
             return
         if isinstance(owner, ListValue | dict):
-            check_alone(ev, old, region, node)
+            root = place.value
+            while isinstance(root, ast.Subscript):
+                root = root.value
+            check_alone(ev, old, region, node, root.id if isinstance(root, ast.Name) else "")
             out = change(old)
             ev.facts.overwrite(out, old)
             ev.store_in(place, owner, out)
@@ -2138,14 +2172,16 @@ def replace(ev: Evaluator, place: ast.expr, old: Var, change: Callable[[Var], Va
     if not isinstance(place, ast.Name):
         raise Refusal("E113", "an array that has no name is changed", node=node, help_="give it a name first")
     if place.id not in ev.scope.env:
-        raise Refusal("E113", f"`{place.id}` is changed by a function that it does not belong to", node=node, help_="pass it as a parameter and return the new one")
-    check_alone(ev, old, region, node)
+        raise Refusal(
+            "E113", f"`{place.id}` is changed by a function that it does not belong to", node=node, help_="pass it as a parameter and return the new one"
+        )
+    check_alone(ev, old, region, node, place.id)
     out = change(old)
     ev.facts.overwrite(out, old)
     ev.store(place.id, out, node)
 
 
-def check_alone(ev: Evaluator, array: Var, region: tuple[Part, ...], node: Any) -> None:
+def check_alone(ev: Evaluator, array: Var, region: tuple[Part, ...], node: Any, owner_name: str) -> None:
     """
     Check that nothing else sees a change of an array.
 
@@ -2157,7 +2193,7 @@ def check_alone(ev: Evaluator, array: Var, region: tuple[Part, ...], node: Any) 
     owner = next((one for one in ev.all_inputs() if one.var is not None and facts.find(one.var) is root), None)
     if owner is not None:
         if array is owner.var:
-            raise _input_changes(owner.root, node)
+            raise input_changes(owner.root, node)
         raise Refusal(
             "E113",
             f"this array may share memory with the input `{owner.root}`, and the caller's array would change",
@@ -2167,14 +2203,14 @@ def check_alone(ev: Evaluator, array: Var, region: tuple[Part, ...], node: Any) 
     if array in facts.frozen:
         raise Refusal("E113", "this array is a view that NumPy does not let anybody write to", node=node, help_="`.copy()` makes an array of its own")
     exact = facts.is_whole(array)
-    places = 0
+    names: list[str] = []
     for name, held in holders(ev):
         if held is array:
-            places += 1
-            if places > 1:
-                raise _shared(name, node)
+            names.append(name)
         elif facts.find(held) is root and not (exact and _apart(facts.region.get(held), region)):
             raise _shared(name, node)
+    if len(names) > 1:
+        raise _shared(next((name for name in names if name != owner_name), owner_name), node)
 
 
 def _shared(name: str, node: Any) -> Refusal:
@@ -2326,7 +2362,7 @@ def _assembled(ev: Evaluator, array: Var, record: _Written) -> Var:
     node = ev.eqn_of(array)
     slot = tuple(size for axis, size in enumerate(array.shape) if axis not in record.axes)
     guard = ev.builder.guard
-    span = node.span
+    span = node.span or ev.builder.span
     first = record.axes[0]
     keys = sorted(record.values)
     values = []
@@ -2535,7 +2571,7 @@ def draw(ev: Evaluator, node: ast.Call, name: str, args: list[Value], keywords: 
         first = ev.static_int(args[0] if args else keywords.get("low"), node, "a bound of random numbers")
         last = args[1] if len(args) > 1 else keywords.get("high")
         low, high = (0, first) if last is None else (first, ev.static_int(last, node, "a bound of random numbers"))
-        given = args[2] if len(args) > 2 else keywords.get("size")  # noqa: PLR2004  low, high, size
+        given = args[2] if len(args) > 2 else keywords.get("size")
         shape = () if given is None else shape_argument(ev, given, node)
     elif name in {"choice", "permutation"}:
         if not isinstance(args[0] if args else None, int):

@@ -156,6 +156,8 @@ class Evaluator:
                     continue
                 signal = handler(self, statement)
             except Refusal as refusal:
+                if refusal.code == "E119" and self._calls and self.role == "script" and not self.drawing:
+                    raise  # the statement of the script that calls may draw an example
                 self._refuse(refusal, statement)
             except Poisoned:
                 self._poison(statement, POISON)
@@ -279,7 +281,9 @@ class Evaluator:
 
     def _is_wanted(self, name: str, value: Var) -> bool:
         """Whether a constant array of a script is asked for as an input."""
-        return self.scope is self.module and self.role == "script" and (name in self.wrt or name in self.at) and value in self.facts.constants and not self.loops
+        return (
+            self.scope is self.module and self.role == "script" and (name in self.wrt or name in self.at) and value in self.facts.constants and not self.loops
+        )
 
     def _drawn(self, node: ast.expr, refusal: Refusal) -> Value:
         """Read random numbers for their shapes; the equations on the way are dropped."""
@@ -336,7 +340,10 @@ class Evaluator:
     def _split_drawn(self, name: str, value: Value, node: ast.Assign) -> Any:
         """Return a list or dictionary of random arrays with an input for each."""
         if isinstance(value, dict):
-            return {key: self._split_drawn(str(key) if str(key).isidentifier() and str(key) not in self.inputs else f"{name}_{key}", item, node) for key, item in value.items()}
+            return {
+                key: self._split_drawn(str(key) if str(key).isidentifier() and str(key) not in self.inputs else f"{name}_{key}", item, node)
+                for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
             items = [self._split_drawn(f"{name}{i}", item, node) for i, item in enumerate(value)]
             return tuple(items) if isinstance(value, tuple) else ListValue(items, self.path)
@@ -451,8 +458,9 @@ class Evaluator:
             container[key] = value
             return
         if isinstance(container, Input):
-            help_ = f"copy it first: `{container.root} = {container.root}.copy()`" if container.shape else "give the new value a name of its own"
-            raise Refusal("E113", f"an element of the input `{container.root}` is changed in place", node=target, help_=help_)
+            if container.shape:
+                raise arrays.input_changes(container.root, target)
+            raise Refusal("E113", f"an element of the input `{container.root}` is changed", node=target, help_="give the new value a name of its own")
         if not isinstance(container, ListValue):
             raise Refusal("E116", f"an element of {describe(container)} can't be assigned to", node=target)
         self._check_mutable(container, target)
@@ -1191,7 +1199,7 @@ class Evaluator:
             places = " and ".join(arrays.where_from(self, one) for one in wide)
             raise Refusal("E112", f"{fault}: {places}" if places else str(fault), node=node, help_="`--shape x=N` says what shape an input has") from fault
 
-    def emit_at(self, primitive: str, operands: Sequence[Any], span: Span, **params: Any) -> Var:
+    def emit_at(self, primitive: str, operands: Sequence[Any], span: Span | None, **params: Any) -> Var:
         """Append an equation that stands at a place of the text."""
         builder = self.builder
         builder.span = span
@@ -1516,6 +1524,8 @@ class Evaluator:
         """Return an element of a parameter, which thereby is known to be a list."""
         if container.example is not None and container.state == "open":
             raise Refusal("E116", f"`{container.path}` is a number and has no elements", node=node)
+        if isinstance(node.slice, ast.Tuple) and container.state == "open":
+            raise arrays.unknown_shape(container, "an index with several axes", node)
         container.make_list(None)
         if isinstance(node.slice, ast.Slice):
             bounds = self._slice(node.slice)

@@ -214,7 +214,9 @@ def _clip(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, 
 
 def _where(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
     if len(args) == 1 and not keywords:
-        raise Refusal("E102", "`np.where` with one argument gives positions, whose number depends on values", node=node, help_="np.where(condition, a, b) chooses")
+        raise Refusal(
+            "E102", "`np.where` with one argument gives positions, whose number depends on values", node=node, help_="np.where(condition, a, b) chooses"
+        )
     check_arguments(node, "np.where", args, keywords, 3)
     condition = ev.condition(arrays.build(ev, args[0], node) if isinstance(args[0], ListValue) else args[0], node, arrays=True)
     a, b = _numbers(ev, node, args, arrays_=True)[1:]
@@ -551,7 +553,9 @@ def _on_lists(plain: Callable[[str], Apply]) -> Callable[[str], Apply]:
 
 
 def _all_scalars(value: ListValue | tuple[Value, ...]) -> bool:
-    return all(is_known(item) or (isinstance(item, Var) and not item.shape) or (isinstance(item, Input) and not item.shape and item.state != "list") for item in value)
+    return all(
+        is_known(item) or (isinstance(item, Var) and not item.shape) or (isinstance(item, Input) and not item.shape and item.state != "list") for item in value
+    )
 
 
 def _random(name: str) -> Known:

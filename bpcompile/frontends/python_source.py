@@ -301,12 +301,7 @@ def _script_outputs(evaluator: Evaluator, tree: ast.Module, request: _Request) -
     end = evaluator.spans.of(tree.body[-1])
     if request.of is None:
         if evaluator.last is None:
-            raise error(
-                "E114",
-                "no value depends on an input",
-                end,
-                help="inputs are names bound to numbers, such as `x = 3`" if evaluator.role == "script" else "write an expression of names, such as x * y",
-            )
+            raise error("E114", "no value depends on an input", end, help=_inputs_help(evaluator))
         name, value, span = evaluator.last
         _check_last(evaluator, tree.body[-1])
         return _named_outputs(evaluator, {name or _free_name(("f",), evaluator): (value, span)}, end)
@@ -318,6 +313,13 @@ def _script_outputs(evaluator: Evaluator, tree: ast.Module, request: _Request) -
             raise error("E115", f"there is no value `{name}` to differentiate", help=f"did you mean `{close}`?" if close else _choices(known))
         chosen[name] = (evaluator.module.env[name], end)
     return _named_outputs(evaluator, chosen, end)
+
+
+def _inputs_help(evaluator: Evaluator) -> str:
+    if evaluator.role != "script":
+        return "write an expression of names, such as x * y"
+    filled = next((name for name, value in evaluator.module.env.items() if isinstance(value, Var) and value in evaluator.facts.constants), None)
+    return f"`--wrt {filled}` makes the constant array `{filled}` an input" if filled else "inputs are names bound to numbers, such as `x = 3`"
 
 
 def _choices(names: Sequence[str]) -> str:
@@ -405,11 +407,11 @@ def _script_params(evaluator: Evaluator, tree: ast.Module, request: _Request, ro
             continue
         if root.root in evaluator.known.fixed:
             continue
-        tree = root.tree()
+        variables = root.tree()
         wrt = (request.wrt is None or root.root in request.wrt) and root.dtype == "float"
         if request.wrt is not None and root.root in request.wrt and not wrt:
             raise error("E115", f"--wrt: `{root.root}` is an array of whole numbers or conditions, without derivative", evaluator.input_spans.get(root.root))
-        params.append(Param(root.root, tree, root.example, evaluator.input_spans.get(root.root), wrt))
+        params.append(Param(root.root, variables, root.example, evaluator.input_spans.get(root.root), wrt))
     return params
 
 
@@ -633,10 +635,14 @@ def _check_sizes(evaluator: Evaluator, params: Sequence[Param]) -> None:
 
 def _size_notes(evaluator: Evaluator, fixed: frozenset[str]) -> list[Diagnostic]:
     return [
-        Diagnostic("N103", f"`{name}` {'scales a random example' if name in evaluator.known.scales else 'decides a size'}, so it is a constant here and not an input", evaluator.input_spans.get(name), "", "", "note")
+        Diagnostic("N103", f"`{name}` {_role(evaluator, name)}, so it is a constant here and not an input", evaluator.input_spans.get(name), "", "", "note")
         for name in sorted(fixed)
         if name in evaluator.input_spans and not evaluator.changes(name)  # a counter `i` is no surprise
     ]
+
+
+def _role(evaluator: Evaluator, name: str) -> str:
+    return "scales a random example" if name in evaluator.known.scales else "decides a size"
 
 
 def _check_examples(params: Sequence[Param], request: _Request) -> None:
