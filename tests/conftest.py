@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `default` is quick, `long` is what `.ci/run` uses; both give the same examples on every run."""
+"""Hypothesis profiles: `default` is quick, `long` is what `.ci/run` uses, `night` takes hours; each gives the same examples on every run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 _COMMON = {"deadline": None, "derandomize": True, "database": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 
 settings.register_profile("default", max_examples=50, **_COMMON)
-settings.register_profile("long", max_examples=1000, **_COMMON)
+settings.register_profile("long", max_examples=200, **_COMMON)
+settings.register_profile("night", max_examples=1000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

@@ -844,10 +844,14 @@ def test_functions(name):
 # Any index at all.
 
 _BOUND = st.one_of(st.none(), st.integers(-6, 6))
-_SLICES = st.builds(lambda a, b, c: f"{'' if a is None else a}:{'' if b is None else b}" + (f":{c}" if c else ""), _BOUND, _BOUND, st.sampled_from([None, 1, 2, -1, -2]))
+_SLICES = st.builds(
+    lambda a, b, c: f"{'' if a is None else a}:{'' if b is None else b}" + (f":{c}" if c else ""), _BOUND, _BOUND, st.sampled_from([None, 1, 2, -1, -2])
+)
 _POSITIONS = st.integers(-3, 2).map(str)
 _LISTS = st.lists(st.integers(-3, 2), min_size=2, max_size=2).map(str)
-_INDICES = st.lists(st.one_of(_SLICES, _SLICES, _POSITIONS, _LISTS, st.sampled_from(["...", "None", ":", "i", "np.arange(2)", "[[0], [1]]"])), min_size=1, max_size=5).map(", ".join)
+_INDICES = st.lists(
+    st.one_of(_SLICES, _SLICES, _POSITIONS, _LISTS, st.sampled_from(["...", "None", ":", "i", "np.arange(2)", "[[0], [1]]"])), min_size=1, max_size=5
+).map(", ".join)
 
 
 @given(_INDICES)
