@@ -706,7 +706,7 @@ def test_h060_two_symbols_of_one_name():
     try:
         compiled = build(sp.Symbol("x") * twin**2)
     except CompileError as fault:
-        assert "x" in str(fault)  # noqa: PT017  either answer is right
+        assert "x" in str(fault)
         return
     assert len(order_of(compiled)) == 2
 
@@ -761,7 +761,7 @@ def test_h066_h067_sums(bounds, want):
     try:
         found = gradient(sp.Sum(x**k, (k, *bounds)), x=2.0)
     except CompileError as fault:
-        assert "Sum" in str(fault)  # noqa: PT017  a named refusal is right too
+        assert "Sum" in str(fault)
     else:
         assert found == close([want])
     w = sp.IndexedBase("w")
@@ -910,7 +910,7 @@ def test_m14_dummies():
     try:
         compiled = build(a + 2 * b)
     except CompileError as fault:
-        assert "x" in str(fault)  # noqa: PT017  a refusal by name is right too
+        assert "x" in str(fault)
         return
     assert sorted(compiled(1.0, 1.0)[1]) == [1.0, 2.0]
 
@@ -1069,7 +1069,7 @@ def test_h089_limits_of_python_are_diagnosed():
         try:
             compiled = build(text)
         except CompileError as fault:
-            assert "bug in bpcompile" not in str(fault)  # noqa: PT017  a limit is named, or works
+            assert "bug in bpcompile" not in str(fault)
             continue
         if fine is not None:
             assert call(compiled, {"x": 1.5})[1]["x"] == fine
