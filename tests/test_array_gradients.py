@@ -15,7 +15,8 @@ PROGRAMS = {
         {"X": (4, 3), "y": (4, 2), "W1": (3, 5), "b1": (5,), "W2": (5, 2), "b2": (2,)},
     ),
     "softmax through a quotient": (
-        'def f(X: "N D", W: "D C", t: "N C"):\n    s = X @ W\n    e = np.exp(s)\n    p = e / e.sum(axis=1, keepdims=True)\n    return -np.mean(np.sum(t * np.log(p), axis=1))\n',
+        'def f(X: "N D", W: "D C", t: "N C"):\n    s = X @ W\n    e = np.exp(s)\n'
+        "    p = e / e.sum(axis=1, keepdims=True)\n    return -np.mean(np.sum(t * np.log(p), axis=1))\n",
         {"X": (4, 3), "W": (3, 5), "t": (4, 5)},
     ),
     "batch normalisation": (
@@ -57,4 +58,4 @@ def test_what_the_certificate_does_not_reach_is_said():
     compiled = compile_gradient("import numpy as np\n" + PROGRAMS["matrix product"][0], style="notes")
     assert any(line.startswith("not checked") for line in compiled.certificate.lines())
     assert "# (1) (5, 10) = (5, 3) . (3, 10)" in compiled.source
-    assert "dW = dD.dot(X.T)" in compiled.source or ".dot(X.T)" in compiled.source
+    assert ".dot(X.T)" in compiled.source
