@@ -41,9 +41,7 @@ EPS = 2.0**-53
 # Every combination of the options that change arithmetic is a test of its own, so that they run side by side.
 SHARDS = [(target, style, numerics) for target in ("python", "numpy") for style in ("code", "notes") for numerics in ("stable", "literal")]
 #: In all: 320 programs, 20,000 in the night profile.
-TOTAL = int(
-    os.environ.get("BPCOMPILE_EXAMPLES", "20000" if settings.default.max_examples >= 1000 else "320")
-)
+TOTAL = int(os.environ.get("BPCOMPILE_EXAMPLES", "20000" if settings.default.max_examples >= 1000 else "320"))
 
 
 # -- the oracle
