@@ -799,6 +799,18 @@ def f(x: "N D", w: "D K"):
         {"x": ("N", "D"), "w": ("D", "K")},
         {},
     ),
+    "flattened by np.prod": (
+        """
+def f(x: "N 2 D", w: "M K"):
+    rows = x.reshape(x.shape[0], np.prod(x.shape[1:]))
+    if rows.shape != (x.shape[0], 2 * x.shape[2]) or x.shape[:1] == x.shape[1:]:
+        return x.sum()
+    cols = x.reshape(len(x), int(np.prod(x.shape[1:]))).T
+    return rows @ cols, x[range(0, len(x)), 0], rows.sum() * np.prod(x.shape)
+""",
+        {"x": ("N", 2, "D"), "w": ("M", "K")},
+        {},
+    ),
     "distances": (
         """
 def f(x: "N D"):
@@ -839,6 +851,17 @@ def test_functions(name):
         same(outputs_at(program, {k: np.copy(v) if np.ndim(v) else v for k, v in arguments.items()}), run(namespace_text, arguments))
     for param in program.params:
         assert param.wrt is (param.name not in integers)
+
+
+def test_masks_as_inputs():
+    text = (
+        'def f(x: "N D", m: Bool[np.ndarray, "N"]):\n    y = x * 2\n    y[~m] = 0\n    y[m, 0] += 1\n    y[m] *= x[0]\n    y[m, 1:] -= x[0, 1:]\n'
+        "    return np.where(m[:, None] & (x > 0), y, -x), m.mean() * y\n"
+    )
+    program = read_code(Source(text))
+    assert [p.wrt for p in program.params] == [True, False]
+    arguments = {"x": np.random.default_rng(6).standard_normal((4, 3)), "m": np.array([True, False, True, True])}
+    same(outputs_at(program, arguments), run("class Bool: __class_getitem__ = classmethod(lambda c, i: i)\n" + text, arguments))
 
 
 # Any index at all.
@@ -1066,6 +1089,17 @@ WRITES = [
     ("a = x * 1\na[0] = x\nreturn a", "broadcast"),
     ("a = x * 1\na[4] = 0\nreturn a", "out of bounds"),
     ("a = x * 1\nfor r in a:\n    a[0] = 1\nreturn a", "the loop"),
+    ("a = x * 1\nfor i in range(4):\n    r = a[i]\n    a[i] = r * 2\nreturn a", ""),
+    ("a = x * 1\nb = a\nb += 1\nb = b * 2\nreturn b", ""),
+    ("a = x * 1\nb = a\nif v[0] > 0:\n    a[0] = 1\nreturn b", "`b` may hold"),
+    ("a = x * 1\nb = a\nif v[0] > 0:\n    a[0] = 1\nreturn a", ""),
+    ("a = x * 1\na[0], a[1] = a[1], a[0]\nreturn a", "right side"),
+    ("a = x * 1\nb = a[2] = a[1]\na = a + 1\nreturn a, b", ""),
+    ("a = x * 1\na[1:3] = b = a[0:2]\nreturn a, b", "right side"),
+    ("h = x * 1\nhs = []\nfor i in range(2):\n    hs.append(h)\n    h += 1\nreturn hs", "`hs` may hold"),
+    ("h = x * 1\nhs = []\nfor i in range(2):\n    hs.append(h)\n    h = h + 1\nreturn hs", ""),
+    ("hs = [x * 1, x * 2]\nks = hs\nks[0] += 1\nreturn hs", ""),
+    ("hs = [x * 1] * 2\nhs[0] += 1\nreturn hs", "`hs` may hold"),
     ("a = x * 1\nfor r in x:\n    a[0] += r\nreturn a", ""),
     ("a = x * 1\nb = a if v[0] > 0 else x\nb[0] = 1\nreturn b", "input"),
     ("a = x * 1\nc = x * 2\nb = a if v[0] > 0 else c\nb[0] = 1\nreturn a, b, c", "may hold"),
@@ -1077,7 +1111,8 @@ WRITES = [
     ("a = x * 1\na[0], a[1] = a[1].copy(), a[0].copy()\nreturn a", ""),
     ("a = x * 1\ndel a[0]\nreturn a", "del"),
     ("a = np.einsum('ij->ji', x)\na[0] = 1\nreturn a", "input"),
-    ("a, b = np.split(x * 1, 2)\na[0] = 1\nreturn a", "may hold"),
+    ("a, b = np.split(x * 1, 2)\na[0] = 1\nreturn a", ""),
+    ("a, b = np.split(x * 1, 2)\na[0] = 1\nreturn a, b", "`b` may hold"),
 ]
 
 

@@ -1916,11 +1916,17 @@ def augment(ev: Evaluator, target: ast.Subscript, op: ast.operator, right: Calla
     value = operand(ev, right(), node)
 
     def change(old: Var) -> Var:
-        masks = [one for one in parts if isinstance(one, Var) and one.dtype == "bool"]
+        masks = [i for i, one in enumerate(parts) if isinstance(one, Var) and one.dtype == "bool"]
         if masks:
-            if len(parts) > 1 or len(shape_of(value)) > len(old.shape) - len(masks[0].shape):
+            at = masks[0]
+            rest = [*parts[:at], *_all(len(parts[at].shape)), *parts[at + 1 :]]
+            if any(isinstance(one, Var) or one is None for one in rest):
                 raise _part_refused(target)
-            return written(ev, old, parts, _result(ev, ev.arithmetic(op, old, value, node), old, target), target, whole=True)
+            inner = get(ev, old, tuple(rest), target)
+            lead = sum(isinstance(one, tuple) for one in parts[:at])
+            if len(shape_of(value)) > len(inner.shape) - lead - len(parts[at].shape):
+                raise _part_refused(target)
+            return written(ev, old, parts, _result(ev, ev.arithmetic(op, inner, value, node), old, target), target, whole=True)
         if any(isinstance(one, Var) for one in parts) and not _distinct(ev, parts):
             raise Refusal(
                 "E113",
@@ -2161,10 +2167,7 @@ def replace(ev: Evaluator, place: ast.expr, old: Var, change: Callable[[Var], Va
             replace(ev, place.value, owner, lambda whole: written(ev, whole, parts, new_row, node), _region(owner, parts), node)
             return
         if isinstance(owner, ListValue | dict):
-            root = place.value
-            while isinstance(root, ast.Subscript):
-                root = root.value
-            check_alone(ev, old, region, node, root.id if isinstance(root, ast.Name) else "")
+            check_alone(ev, old, region, node, None)
             out = change(old)
             ev.facts.overwrite(out, old)
             ev.store_in(place, owner, out)
@@ -2181,9 +2184,16 @@ def replace(ev: Evaluator, place: ast.expr, old: Var, change: Callable[[Var], Va
     ev.store(place.id, out, node)
 
 
-def check_alone(ev: Evaluator, array: Var, region: tuple[Part, ...], node: Any, owner_name: str) -> None:
+def check_alone(ev: Evaluator, array: Var, region: tuple[Part, ...], node: Any, slot: str | None) -> None:
     """
-    Check that nothing else sees a change of an array.
+    Check that nothing else sees a change of an array; names of the function at hand that do can't be used any more.
+
+    Args:
+        ev: The reading.
+        array: What changes.
+        region: The part of it.
+        node: The place.
+        slot: The name that the array has, None where it is an element of a list or dictionary.
 
     Raises:
         Refusal: E113.
@@ -2203,14 +2213,23 @@ def check_alone(ev: Evaluator, array: Var, region: tuple[Part, ...], node: Any, 
     if array in facts.frozen:
         raise Refusal("E113", "this array is a view that NumPy does not let anybody write to", node=node, help_="`.copy()` makes an array of its own")
     exact = facts.is_whole(array)
-    names: list[str] = []
-    for name, held in holders(ev):
+    own = 1 if slot is None else 0
+    stale: dict[str, None] = {}
+    for scope, name, held in holders(ev):
         if held is array:
-            names.append(name)
-        elif facts.find(held) is root and not (exact and _apart(facts.region.get(held), region)):
+            if scope is ev.scope and name == slot:
+                continue
+            if scope is None and own:
+                own -= 1  # where it stands in its list
+                continue
+        elif facts.find(held) is not root or (exact and _apart(facts.region.get(held), region)):
+            continue
+        if scope is not ev.scope:
             raise _shared(name, node)
-    if len(names) > 1:
-        raise _shared(next((name for name in names if name != owner_name), owner_name), node)
+        stale[name] = None
+    # A name that gets a new value before it is used again never shows the change: the error waits for a use.
+    for name in stale:
+        ev.forget(name, _shared(name, node), node)
 
 
 def _shared(name: str, node: Any) -> Refusal:
@@ -2251,44 +2270,33 @@ def _before(a: Part, b: Part) -> bool:
     return isinstance(stop, int) and isinstance(start, int) and 0 <= stop <= start
 
 
-def holders(ev: Evaluator) -> Iterator[tuple[str, Var]]:
-    """Yield every array that a name, a list, or a loop in progress holds, with the name."""
+def holders(ev: Evaluator) -> Iterator[tuple[Scope | None, str, Var]]:
+    """Yield every array that a name, a list, or a loop in progress holds, with the scope where that is a name's own value, and the name."""
     seen: set[int] = set()
-    stack: list[tuple[str, Value]] = []
-    scopes: list[Scope] = []
-    for start in (ev.scope, *ev.callers):
-        scope: Scope | None = start
-        while scope is not None:
-            scopes.append(scope)
-            scope = scope.parent
-    while scopes:
-        one = scopes.pop()
-        if id(one) in seen:
+    stack: list[tuple[Scope | None, str, Value]] = [(None, label, items) for label, items in ev.iterating]
+    scopes: list[Scope | None] = [ev.scope, *ev.callers]
+    while scopes or stack:
+        if not stack:
+            scope = scopes.pop()
+            if scope is not None and id(scope) not in seen:
+                seen.add(id(scope))
+                scopes.append(scope.parent)
+                stack.extend((scope, name, value) for name, value in scope.env.items())
             continue
-        seen.add(id(one))
-        stack.extend(one.env.items())
-    stack.extend(("the loop", items) for items in ev.iterating)
-    while stack:
-        name, value = stack.pop()
+        owner, name, value = stack.pop()
         kind = type(value)
         if kind is Var:
-            yield name, value
+            yield owner, name, value
         elif kind is Input:
             if value.var is not None:
-                yield name, value.var
-        elif kind in _NUMBERS or value is None:
-            continue
+                yield owner, name, value.var
         elif isinstance(value, list | tuple | dict):
             if id(value) not in seen:
                 seen.add(id(value))
-                stack.extend((name, item) for item in (value.values() if isinstance(value, dict) else value))
-        elif isinstance(value, Function):
-            stack.extend((name, item) for item in value.defaults.values())
-            scope = value.scope
-            while scope is not None and id(scope) not in seen:
-                seen.add(id(scope))
-                stack.extend(scope.env.items())
-                scope = scope.parent
+                stack.extend((None, name, item) for item in (value.values() if isinstance(value, dict) else value))
+        elif kind is Function:
+            stack.extend((None, name, item) for item in value.defaults.values())
+            scopes.append(value.scope)
 
 
 # Arrays written part by part --------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ class Evaluator:
         self.loops = 0
         #: The scopes of the calls in progress, and what the loops in progress go through: they hold arrays as names do.
         self.callers: list[Scope] = []
-        self.iterating: list[Value] = []
+        self.iterating: list[tuple[str, Value]] = []
         #: Random numbers are being read, of which a script makes inputs.
         self.drawing = False
         #: What the last statement of a module is, where it is an expression.
@@ -207,7 +207,8 @@ class Evaluator:
             changed = _root_name(target) if isinstance(target, ast.Subscript) else ""
         elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and isinstance(statement.value.func, ast.Attribute):
             changed = _root_name(statement.value.func.value)
-        if changed and isinstance(self.scope.env.get(changed), ListValue | dict):
+        held = self.scope.env.get(changed) if changed else None
+        if isinstance(held, ListValue | dict) or (isinstance(held, Var) and held.shape):
             self._bind(changed, poison)
 
     def _bind(self, name: str, value: Value) -> None:
@@ -267,15 +268,24 @@ class Evaluator:
             for target in node.targets:
                 self._bind_drawn(target, value, node)
             return None
-        for target in node.targets:
-            if type(target) is ast.Name:
-                if type(value) is Var and value.shape and self._is_wanted(target.id, value):
+        if len(node.targets) > 1:
+            self.iterating.append(("the right side", (value,)))
+        try:
+            for target in node.targets:
+                if type(target) is not ast.Name:
+                    self._assign_to(target, value, node.value)
+                elif type(value) is Var and value.shape and self._is_wanted(target.id, value):
                     self._new_array(target.id, value, node)
-                    continue
-                self.store(target.id, value, node.value)
-            else:
-                self._assign_to(target, value, node.value)
+                else:
+                    self.store(target.id, value, node.value)
+        finally:
+            if len(node.targets) > 1:
+                self.iterating.pop()
         return None
+
+    def forget(self, name: str, refusal: Refusal, node: ast.AST) -> None:
+        """Make a name unusable: its value has changed behind its back."""
+        self._bind(name, Poison((self.diagnose(refusal, node),)))
 
     # Arrays that a script draws or fills: they are inputs.
 
@@ -441,8 +451,12 @@ class Evaluator:
             items = [*items[:at], ListValue(items[at : at + rest], self.path), *items[at + rest :]]
         if len(items) != count:
             raise Refusal("E108", f"{len(items)} values for {count} names", node=target)
-        for element, item in zip(target.elts, items, strict=True):
-            self._assign_to(element.value if isinstance(element, ast.Starred) else element, item, node, loop=loop)
+        self.iterating.append(("the right side", items))
+        try:
+            for element, item in zip(target.elts, items, strict=True):
+                self._assign_to(element.value if isinstance(element, ast.Starred) else element, item, node, loop=loop)
+        finally:
+            self.iterating.pop()
 
     def _store_element(self, target: ast.Subscript, value: Value) -> None:
         container = self.raw(target.value)
@@ -647,7 +661,7 @@ class Evaluator:
     def _for(self, node: ast.For) -> str | None:
         items = self.items(self.eval(node.iter), node.iter)
         self.loops += 1
-        self.iterating.append(items)
+        self.iterating.append(("the loop", items))
         try:
             for item in items:
                 self._assign_to(node.target, item, node.iter, loop=True)
@@ -976,6 +990,8 @@ class Evaluator:
                         value = scope.env[name] = arrays.settled(self, value)
                     return value
                 if type(value) is Input:
+                    if value.var is None and value.array and value.state == "open":
+                        return value.scalar()
                     return value if value.var is None else value.var
                 if isinstance(value, Poison):
                     for diagnostic in value.pending:
@@ -1378,6 +1394,10 @@ class Evaluator:
             return self._size_comparison(op, a, b, node)
         if self.facts.active:
             a, b = (arrays.build(self, x, node) if isinstance(x, ListValue | tuple | range) and self._is_array(y) else x for x, y in ((a, b), (b, a)))
+        if isinstance(a, tuple) and isinstance(b, tuple) and isinstance(op, ast.Eq | ast.NotEq) and any(isinstance(item, Size) for item in (*a, *b)):
+            # Shapes: equal if all of their sizes are.
+            equal = len(a) == len(b) and all(self.comparison(ast.Eq(), x, y, node) is True for x, y in zip(a, b, strict=True))
+            return equal is isinstance(op, ast.Eq)
         if not isinstance(a, Var | Input) and not isinstance(b, Var | Input):
             if isinstance(a, list | tuple | dict) or (isinstance(b, list | tuple | dict) and not is_known(a) and not isinstance(a, str)):
                 if not (_is_static(a) and _is_static(b)):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -267,6 +268,11 @@ def _extreme(ev: Evaluator, node: ast.Call, primitive: str, value: Value) -> Val
 
 def fold(ev: Evaluator, node: ast.AST, primitive: str, items: Iterable[Value]) -> Any:
     """Combine items from the left."""
+    items = list(items)
+    sizes = any(isinstance(item, Size) for item in items) and all(isinstance(item, Size) or type(item) is int for item in items)
+    if sizes and primitive in {"add", "mul"}:
+        op = ast.Add() if primitive == "add" else ast.Mult()
+        return functools.reduce(lambda a, b: ev.arithmetic(op, a, b, node), items)
     iterator = iter(items)
     total = ev.number(next(iterator), node)
     for item in iterator:
@@ -426,8 +432,8 @@ def _len(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, V
 
 def _range(ev: Evaluator, node: ast.Call, args: list[Value], keywords: dict[str, Value]) -> Value:
     check_arguments(node, "range", args, keywords, 1, 3)
-    if len(args) == 1 and isinstance(args[0], Size):
-        return SizeRange(args[0].dim)
+    if isinstance(args[-1], Size) and (len(args) == 1 or args[:-1] == [0]):
+        return SizeRange(args[-1].dim)
     bounds = [ev.static_int(value, node, "a bound of `range`") for value in args]
     if len(bounds) == 3 and bounds[2] == 0:
         raise Refusal("E109", "the step of `range` is zero", node=node)
@@ -554,7 +560,11 @@ def _on_lists(plain: Callable[[str], Apply]) -> Callable[[str], Apply]:
 
 def _all_scalars(value: ListValue | tuple[Value, ...]) -> bool:
     return all(
-        is_known(item) or (isinstance(item, Var) and not item.shape) or (isinstance(item, Input) and not item.shape and item.state != "list") for item in value
+        is_known(item)
+        or isinstance(item, Size)
+        or (isinstance(item, Var) and not item.shape)
+        or (isinstance(item, Input) and not item.shape and item.state != "list")
+        for item in value
     )
 
 
