@@ -18,7 +18,7 @@ import sympy
 from mpmath import mp
 from sympy.core.function import Derivative, Subs
 
-from bpcompile import exact
+from bpcompile import dims, exact
 from bpcompile.ir import Eqn, Lit, Program, Shape, Var
 from bpcompile.primitive import Primitive
 
@@ -234,7 +234,7 @@ class Layout:
 
     def concrete(self, shape: Shape) -> tuple[int, ...]:
         """Return a shape in numbers."""
-        return tuple(self.sizes[d] if isinstance(d, str) else d for d in shape)
+        return tuple(int(dims.substitute(d, self.sizes)) for d in shape)
 
     @property
     def output_shapes(self) -> list[tuple[int, ...]]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import heapq
 from typing import Final
 
-from bpcompile.ir import Atom, Eqn, Guard, Program, Shape, Var, broadcast
+from bpcompile.ir import Atom, Eqn, Guard, Program, Shape, Var
 
 #: An operation shared by more branches than this is computed in front of them.
 _MOST_COPIES: Final = 6
@@ -42,6 +42,7 @@ def find_guards(program: Program) -> Program:
         under = guard.get(eqn.out)
         if under is None:
             continue
+        under = guard[eqn.out] = _through(eqn, under)
         if eqn.prim.name == "select":
             condition, yes, no = eqn.args
             use(condition, under)
@@ -50,7 +51,7 @@ def find_guards(program: Program) -> Program:
                 use(no, (*under, (condition, False)))
         else:
             for arg in eqn.args:
-                use(arg, under)
+                use(arg, _through(eqn, under))
     # A value with no effect keeps no guard: it is dropped by dead code elimination.
     eqns = [eqn.replace(guard=guard[eqn.out]) if guard.get(eqn.out, eqn.guard) != eqn.guard else eqn for eqn in program.eqns]
     return program.with_eqns(_sorted(_loosened(eqns)))
@@ -81,7 +82,7 @@ def separate_branches(program: Program) -> Program:
         for i, arg in enumerate(eqn.args):
             if isinstance(arg, Var):
                 branch = eqn.prim.name == "select" and i > 0 and isinstance(eqn.args[0], Var)
-                here = (*under, (eqn.args[0], i == 1)) if branch else under
+                here = (*under, (eqn.args[0], i == 1)) if branch else _through(eqn, under)
                 readers.setdefault(arg, []).append((here, eqn, i))  # type: ignore[arg-type]  # a branch has a condition
 
     for atom in program.results():
@@ -91,7 +92,7 @@ def separate_branches(program: Program) -> Program:
     for original in reversed(program.eqns):
         eqn = original.replace()
         places = readers.get(eqn.out, [])
-        guards = list(dict.fromkeys(_of_its_elements(g, eqn.out.shape) for g, _, _ in places))
+        guards = list(dict.fromkeys(_through(eqn, _of_its_elements(g, eqn.out.shape)) for g, _, _ in places))
         outermost = [g for g in guards if not any(h != g and h == g[: len(h)] for h in guards)]
         if eqn.prim.total or eqn.out.stage or not 1 < len(outermost) <= _MOST_COPIES:
             common = guards[0] if guards else ()
@@ -111,12 +112,24 @@ def separate_branches(program: Program) -> Program:
     return program.with_eqns(eqns)
 
 
+def _through(eqn: Eqn, guard: Guard) -> Guard:
+    """Return the conditions under which operands are needed: a sum, a product of matrices, a transpose mixes elements or moves them."""
+    if eqn.prim.shape is None:
+        return guard
+    return next((guard[:i] for i, (condition, _) in enumerate(guard) if condition.shape), guard)
+
+
 def _of_its_elements(guard: Guard, shape: Shape) -> Guard:
     """Return the conditions that hold element by element: a value that all elements share is needed if any of them is."""
     for i, (condition, _) in enumerate(guard):
-        if condition.shape and broadcast(condition.shape, shape) != shape:
+        if condition.shape and not _covers(shape, condition.shape):
             return guard[:i]
     return guard
+
+
+def _covers(shape: Shape, smaller: Shape) -> bool:
+    """Whether broadcasting against `smaller` leaves a shape as it is."""
+    return len(smaller) <= len(shape) and all(b in {1, a} for a, b in zip(shape[len(shape) - len(smaller) :], smaller, strict=True))
 
 
 def _common(a: Guard, b: Guard) -> Guard:

@@ -117,6 +117,8 @@ def _safe_point(region: list[Eqn], guards: dict[Var, Guard]) -> dict[Var, float]
 def _is_finite(region: list[Eqn], point: dict[Var, float]) -> bool:
     env: dict[Var, float] = dict(point)
     for eqn in region:
+        if eqn.prim.shape is not None:
+            return False  # numbers stand for arrays here, and this moves or mixes their elements
         try:
             value = eqn.prim.impl(*[a.value if isinstance(a, Lit) else env.get(a, 1.0) for a in eqn.args], **eqn.params)
         except (ArithmeticError, ValueError):
