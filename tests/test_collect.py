@@ -63,6 +63,19 @@ def test_a_form_that_is_not_symmetric_stays_right():
         assert dx == pytest.approx(sum((matrix[i][j] + matrix[j][i]) * point[j] for j in range(n)), rel=1e-12, abs=1e-12)
 
 
+@pytest.mark.parametrize("line", ["log(x0) - {form}", "{form} - log(x0)", "{form} * x2 + log(x1) - x3 / x0", "x0 * x1 + {form}", "cos({form}) * x1 + x0"])
+@pytest.mark.parametrize("stages", [False, True])
+def test_a_symmetric_form_beside_other_contributions(line, stages, monkeypatch):
+    n = 4
+    form = " + ".join(f"x{i} * ({' + '.join(f'{1.0 / (1 + i + j)!r} * x{j}' for j in range(n))})" for i in range(n))
+    body = f"    quad = {form}\n    return {line.format(form='quad')}" if stages else f"    return {line.format(form=f'({form})')}"
+    source = f"from math import cos, log\ndef f({', '.join(f'x{i}' for i in range(n))}):\n{body}\n"
+    collected, plain = both(source, monkeypatch)
+    point = [0.7, 1.9, 0.4, 1.2]
+    assert collected(*point, df=1.3)[1] == pytest.approx(plain(*point, df=1.3)[1], rel=1e-12)
+    compile_gradient(source, check="fast")
+
+
 def term(generator: random.Random, values: list[str], depth: int = 0) -> str:
     choice = generator.random()
     if depth > 2 or choice < 0.35:

@@ -122,11 +122,12 @@ class _Collect:
         groups = self._groups(reduced)
         if reduced is contributions and all(len(group) == 1 for group in groups):
             return
-        if reduced[0] is contributions[0] and (reduced is not contributions or len(groups[0]) > 1):
+        unchanged = groups[0] if len(groups[0]) == 1 and reduced[0] is contributions[0] else None
+        if reduced[0] is contributions[0] and unchanged is None:
             self._free(contributions[0])
         before: Var | None = None
         for group in groups:
-            if reduced is not contributions or len(group) > 1:
+            if group is not unchanged and (reduced is not contributions or len(group) > 1):
                 for contribution in group[:-1]:
                     if contribution is not contributions[0]:
                         self.eqns[contribution.index] = None
