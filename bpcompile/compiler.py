@@ -22,6 +22,7 @@ from bpcompile.diagnostics import CompileError, Diagnostic, Source, error
 from bpcompile.emit import Emitted, Emitter
 from bpcompile.hazards import find_hazards
 from bpcompile.ir import Param, Program, Shape, Tree, Var
+from bpcompile.passes.absorb import absorb
 from bpcompile.passes.aliases import forward_aliases
 from bpcompile.passes.choices import keep_type, multiply_inside
 from bpcompile.passes.collect import collect
@@ -276,6 +277,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     compact = options.style == "code"
     hazards = find_hazards(primal, literal=options.literal)
     recognised = recognise(share(find_guards(separate_branches(eliminate_dead(primal)))), stable=not options.literal)
+    recognised = verified(absorb(recognised))
     if compact:
         recognised = verified(fold(recognised))
     stages = cut(share(find_guards(recognised)))
@@ -291,9 +293,9 @@ def _compile(program: Program, options: Options) -> Compiled:
     joint = written = verified(forward_aliases(joint))
     joint = verified(expand(joint, target=target, literal=options.literal))
     if compact:
-        joint = verified(collect(verified(simplify(joint))))
+        joint = verified(collect(verified(absorb(simplify(joint)))))
     elif target == "numpy":
-        joint = verified(multiply_inside(joint))
+        joint = verified(absorb(multiply_inside(joint)))
     joint = verified(share(find_guards(joint)))
     joint = verified(find_guards(eliminate_dead(joint)))
     if target == "numpy":

@@ -159,6 +159,9 @@ class _Body:
             self._by_statements(eqn, form)
             return
         text = self._operation(eqn, form)
+        if self._is_place(eqn):
+            self.env[out] = text
+            return
         if form.view and out in self.mutated:
             text = Text(f"{text.within(Prec.ATOM)}.copy()")
         if self.is_named(out) and not (inline_last is not None and inline_last(out)):
@@ -166,6 +169,14 @@ class _Body:
         else:
             self.env[out] = text
             self.pending[out] = eqn
+
+    def _is_place(self, eqn: Eqn) -> bool:
+        """Whether a value is a size or a part of an input, which costs nothing to write wherever it is read."""
+        if eqn.out.stage or eqn.out.twin is not None or eqn.out in self.mutated:
+            return False
+        if not eqn.args:
+            return not eqn.out.shape
+        return eqn.prim.name == "getitem" and eqn.args[0] in self.emitter.inputs and all(isinstance(i, int) for i in eqn.params["index"])
 
     def _previous(self, eqn: Eqn) -> str | None:
         """Return the name of the adjoint that an equation adds to in place, if it does."""

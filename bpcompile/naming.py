@@ -28,6 +28,9 @@ _COUNT: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", 
 _COMPARE: Final = {"lt": "lt", "le": "le", "gt": "gt", "ge": "ge", "eq": "eq", "ne": "ne"}
 _SIGN: Final = {"lt": "neg", "le": "nonpos", "gt": "pos", "ge": "nonneg", "eq": "iszero", "ne": "nonzero"}
 _WORD: Final = {"add": "sum", "sub": "diff", "mul": "prod", "div": "quot", "pow": "power", "powr": "power", "select": "pick", "chain": "prod"}
+_AFFINE: Final = frozenset({"add", "sub", "einsum"})
+#: Functions whose operand a person calls z where the operand is an array.
+_ACTIVATIONS: Final = frozenset({"sigmoid", "tanh", "relu", "softplus"})
 _PRIMES: Final = {"'": "_prime", "′": "_prime", "″": "_prime2", "''": "_prime2"}
 
 
@@ -169,10 +172,15 @@ class Names:
         return _WORD.get(eqn.prim.name) or eqn.prim.short or eqn.prim.name
 
     def _find_roles(self, program: Program) -> None:
-        """Find numerators and denominators: `num`, `den`, `invden`."""
+        """Find numerators and denominators: `num`, `den`, `invden`; and what goes into an activation: `z1` for `a1 = tanh(...)`."""
         for eqn in program.eqns:
             if eqn.origin is not None:
                 break
+            if eqn.prim.name in _ACTIVATIONS and eqn.out.shape:
+                z = self._definition.get(eqn.args[0])  # type: ignore[arg-type]  # a literal has no definition either
+                if z is not None and not z.out.name and z.prim.name in _AFFINE:
+                    number = re.search(r"_?\d+$", self.of.get(eqn.out, ""))
+                    self._roles.setdefault(z.out, f"z{number[0] if number else ''}")
             if eqn.prim.name == "div":
                 top, bottom = eqn.args
                 if self._is_compound(bottom):
@@ -232,6 +240,12 @@ def _compose(eqn: Eqn, parts: list[str | Lit]) -> str:
         return ""
     words = [_count(p) if isinstance(p, Lit) else p for p in parts]
     op = eqn.prim.name
+    if op == "dim":
+        return eqn.params["size"] if isinstance(eqn.params["size"], str) else ""
+    if op == "getitem":
+        # One element or row: xs[2] is xs2.
+        index = eqn.params["index"]
+        return f"{words[0]}{'_' if words[0][-1:].isdigit() else ''}{'_'.join(map(str, index))}" if all(isinstance(i, int) and i >= 0 for i in index) else ""
     if op in _COMPARE and len(words) == 2:
         if isinstance(parts[1], Lit) and parts[1].value == 0:
             return words[0] + _SIGN[op]

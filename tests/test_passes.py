@@ -20,6 +20,7 @@ from ir_programs import ARITHMETIC, canonical, precise, read, sample
 from bpcompile.compiler import compile_expression
 from bpcompile.interpret import evaluate
 from bpcompile.ir import Builder, Eqn, Lit, Output, Param, Program, Var
+from bpcompile.passes.absorb import absorb
 from bpcompile.passes.aliases import forward_aliases
 from bpcompile.passes.cse import share
 from bpcompile.passes.cut import cut
@@ -50,7 +51,7 @@ def wanted(text: str, **settings) -> str:
 
 def test_every_pass_shows_a_before():
     modules = sorted(p.stem for p in PASSES.glob("*.py") if p.stem != "__init__")
-    assert modules == sorted("aliases choices collect cse cut dead expand fold guards recognise safe_branches schedule simplify".split())
+    assert modules == sorted("absorb aliases choices collect cse cut dead expand fold guards recognise safe_branches schedule simplify".split())
     for name in modules:
         assert texts(name), name
         public = [n.name for n in ast.parse((PASSES / f"{name}.py").read_text("utf-8")).body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
@@ -609,6 +610,47 @@ def test_stable_gates_are_recognised_unless_literal(text, name):
 
 def test_named_stages_stay_gates_of_their_own():
     assert "sigmoid" not in kinds("e = exp(-x); d = 1 + e; f = 1/d")
+
+
+# -- transposes and contractions ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_transposes_merge_into_contractions_and_keep_the_value(seed):
+    choice = random.Random(seed)
+    sizes = dict(zip("ijk", (2, 3, 5), strict=True))
+    letters = ["".join(choice.sample("ijk", choice.choice((2, 3)))) for _ in range(2)]
+    common = "".join(sorted(set(letters[0]) & set(letters[1])))
+    output = "".join(choice.sample(sorted(set("".join(letters)) - {common[0]}), len(set("".join(letters)) - {common[0]})))
+    with Builder() as b:
+        operands, arrays, turned = [], [], []
+        for text in letters:
+            x = Var(name="ab"[len(arrays)], shape=tuple(sizes[i] for i in text))
+            arrays.append(x)
+            perm = tuple(choice.sample(range(len(text)), len(text)))
+            operands.append(b.emit(REGISTRY["transpose"], (x,), {"perm": perm}))
+            turned.append("".join(text[axis] for axis in perm))
+        product = b.emit(REGISTRY["einsum"], tuple(operands), {"spec": f"{turned[0]},{turned[1]}->{output}"})
+        perm = tuple(choice.sample(range(len(output)), len(output)))
+        result = b.emit(REGISTRY["transpose"], (product,), {"perm": perm})
+        total = b.emit(REGISTRY["sum"], (b.emit(REGISTRY["neg"], (result,)),), {"axis": (0,), "keepdims": False})
+    program = Program([Param(x.name, x) for x in arrays], b.eqns, [Output("f", total)])
+    after = eliminate_dead(absorb(program))
+    check(after)
+    assert [eqn.prim.name for eqn in after.eqns] == ["einsum", "sum", "neg"]
+    point = {x: np.random.default_rng(seed).normal(size=x.shape) for x in arrays}
+    assert np.allclose(evaluate(after, point)[after.outputs[0].atom], evaluate(program, point)[total], rtol=1e-13)
+
+
+def test_named_and_shared_transposes_keep_their_line():
+    x, y = Var(name="x", shape=(2, 3)), Var(name="y", shape=(2, 5))
+    with Builder() as b:
+        turned = b.emit(REGISTRY["transpose"], (x,), {"perm": (1, 0)})
+        turned.stage, turned.name = True, "xT"
+        product = b.emit(REGISTRY["einsum"], (turned, y), {"spec": "ij,jk->ik"})
+        back = b.emit(REGISTRY["transpose"], (product,), {"perm": (1, 0)})
+    program = Program([Param("x", x), Param("y", y)], b.eqns, [Output("f", back), Output("g", product)])
+    assert [eqn.prim.name for eqn in eliminate_dead(absorb(program)).eqns] == ["transpose", "einsum", "transpose"]
 
 
 # -- scale ----------------------------------------------------------------------------------------------------------------

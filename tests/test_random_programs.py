@@ -677,8 +677,8 @@ def test_gradient_of_a_random_program(target, style, numerics, seed, statements)
 
 def test_the_generator_reaches_every_primitive():
     """What no program uses would go untested: internal primitives are exempt, each for its reason."""
-    # cosigmoid: the derivative of sigmoid. chain, copy, fill_like: made by the reverse pass.
-    internal = {"cosigmoid", "chain", "copy", "fill_like"}
+    # sigmoid_slope, tanh_slope: in the derivatives of sigmoid and tanh. chain, copy, fill_like: made by the reverse pass.
+    internal = {"sigmoid_slope", "tanh_slope", "chain", "copy", "fill_like"}
     wanted = {p.name for p in REGISTRY if not p.shape} - internal
     found: set[str] = set()
     source = random.Random(1)

@@ -558,13 +558,33 @@ tanh: Primitive = define(
     sympy=sympy.tanh,
     impl=math.tanh,
     forms=_calls("math.tanh", "np.tanh"),
-    vjp=(lambda ct, ans, x: select(abs_(x) < 1, 1 - ans * ans, sech(x) ** 2) * ct,),
+    vjp=(lambda ct, ans, x: tanh_slope(x, ans) * ct,),
     textbook=(lambda ans, x: 1 - ans**2,),
     samples=(*_REALS, (20.0,)),
     total=True,
     hazard="1 - tanh(x)**2 cancels: no digit is left above 19",
-    notes="1 - ans**2 loses digits as the tail flattens, so beyond 1 the gradient is sech(x)**2.",
     short="tanh",
+)
+tanh_slope: Primitive = define(
+    name="tanh_slope",
+    sympy=lambda x, y: 1 - sympy.tanh(x) ** 2,
+    impl=lambda x, y: _slope_of_decay(math.exp(-2.0 * abs(x))),
+    forms={
+        "math": pattern("1.0 / math.cosh({0}) ** 2", Prec.TERM, Prec.TEST, imports=("math",)),
+        "numpy": pattern("1.0 / np.cosh({0}) ** 2", Prec.TERM, Prec.TEST, imports=("numpy",)),
+    },
+    lower={
+        "literal": lambda x, y: 1 - y * y,
+        "math": lambda x, y: _slope_of_decay(exp(-2 * abs_(x))),
+        "numpy": lambda x, y: _slope_of_decay(exp(-2 * abs_(x))),
+    },
+    vjp=(lambda ct, ans, x, y: -2 * tanh(x) * ans * ct, ZERO),
+    samples=tuple((x, math.tanh(x)) for (x,) in (*_REALS, (20.0,))),
+    total=True,
+    note="1 - tanh**2 would cancel",
+    notes="tanh_slope(x, y) is 1 - y**2 for y = tanh(x), which loses digits as the tail flattens; the value comes from x alone.",
+    short="slope",
+    cost=3,
 )
 sech: Primitive = define(
     name="sech",
@@ -584,6 +604,10 @@ sech: Primitive = define(
     short="sech",
     cost=2,
 )
+
+
+def _slope_of_decay(e: Any) -> Any:
+    return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
 
 def _sech_of_decay(e: Any) -> Any:
@@ -711,9 +735,9 @@ def _sigmoid_value(x: float) -> float:
     return 1.0 / (1.0 + (_INF if x < -709 else math.exp(-x)))
 
 
-def _cosigmoid_value(x: float, s: float) -> float:
+def _slope_value(x: float, s: float) -> float:
     e = math.exp(-abs(x))
-    return (e if x >= 0 else 1.0) / (1.0 + e)
+    return e / ((1.0 + e) * (1.0 + e))
 
 
 def _bounded_exp(x: Any) -> Any:
@@ -721,9 +745,14 @@ def _bounded_exp(x: Any) -> Any:
     return select(x < -709.0, _INF, exp(-x))
 
 
-def _logistic(x: Any, first: Any, second: Any) -> Any:
+def _array_sigmoid(x: Any) -> Any:
     e = exp(-abs_(x))
-    return select(x >= 0, e if first is None else first, e if second is None else second) / (1.0 + e)
+    return select(x >= 0, 1.0, e) / (1.0 + e)
+
+
+def _array_sigmoid_slope(x: Any) -> Any:
+    e = exp(-abs_(x))
+    return e / ((1.0 + e) * (1.0 + e))
 
 
 sigmoid: Primitive = define(
@@ -737,9 +766,9 @@ sigmoid: Primitive = define(
     lower={
         "literal": lambda x: 1.0 / (1 + exp(-x)),
         "math": lambda x: 1.0 / (1.0 + _bounded_exp(x)),
-        "numpy": lambda x: _logistic(x, 1.0, None),
+        "numpy": _array_sigmoid,
     },
-    vjp=(lambda ct, ans, x: cosigmoid(x, ans) * ans * ct,),
+    vjp=(lambda ct, ans, x: sigmoid_slope(x, ans) * ct,),
     textbook=(lambda ans, x: (1 - ans) * ans,),
     samples=_REALS,
     total=True,
@@ -748,25 +777,25 @@ sigmoid: Primitive = define(
     short="sig",
     cost=3,
 )
-cosigmoid: Primitive = define(
-    name="cosigmoid",
-    sympy=lambda x, s: 1 / (1 + sympy.exp(x)),
-    impl=_cosigmoid_value,
+sigmoid_slope: Primitive = define(
+    name="sigmoid_slope",
+    sympy=lambda x, s: sympy.sech(x / 2) ** 2 / 4,
+    impl=_slope_value,
     forms={
-        "math": pattern("1.0 / (1.0 + math.exp({0}))", Prec.TERM, Prec.TEST, imports=("math",)),
-        "numpy": pattern("1.0 / (1.0 + np.exp({0}))", Prec.TERM, Prec.TEST, imports=("numpy",)),
+        "math": pattern("1.0 / (2.0 * math.cosh(0.5 * {0})) ** 2", Prec.TERM, Prec.FACTOR, imports=("math",)),
+        "numpy": pattern("1.0 / (2.0 * np.cosh(0.5 * {0})) ** 2", Prec.TERM, Prec.FACTOR, imports=("numpy",)),
     },
     lower={
-        "literal": lambda x, s: 1 - s,
-        "math": lambda x, s: select(x < 0.0, 1.0 - s, _bounded_exp(x) * s),
-        "numpy": lambda x, s: _logistic(x, None, 1.0),
+        "literal": lambda x, s: (1 - s) * s,
+        "math": lambda x, s: select(x < 0.0, 1.0 - s, _bounded_exp(x) * s) * s,
+        "numpy": lambda x, s: _array_sigmoid_slope(x),
     },
-    vjp=(lambda ct, ans, x, s: -ans * sigmoid(x) * ct, ZERO),
+    vjp=(lambda ct, ans, x, s: -tanh(x / 2) * ans * ct, ZERO),
     samples=tuple((x, _sigmoid_value(x)) for (x,) in (*_REALS, (40.0,))),
     total=True,
-    note="exp cannot overflow",
-    notes="cosigmoid(x, s) is 1 - s for s = sigmoid(x), without its cancellation: the second factor of the derivative of sigmoid.",
-    short="cosig",
+    notes="sigmoid_slope(x, s) is (1 - s) * s for s = sigmoid(x), without the cancellation of 1 - s.",
+    short="slope",
+    cost=3,
 )
 softplus = define(
     name="softplus",
