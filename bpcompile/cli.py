@@ -21,6 +21,7 @@ import functools
 import keyword
 import math
 import os
+import re
 import sys
 import threading
 import time
@@ -483,7 +484,7 @@ def _listed(name: str, value: object) -> Point:
 def _dimension(name: str, text: str) -> int | str:
     if text.isascii() and text.isdecimal():
         return int(text[:18])
-    if text.isidentifier():
+    if text.isidentifier() or (re.fullmatch(r"[\w*/+()-]+", text) and any(c.isalpha() for c in text)):
         return text
     msg = f"a size of `{name}` is neither a number nor a name: `{_short(text)}`"
     raise ValueError(msg)

@@ -393,12 +393,13 @@ def _template_folder() -> Path:
 
 def _docs(context: Mapping[str, Any]) -> dict[str, Any]:
     result, gradients = context["result"], context["gradients"]
-    upstream = ", ".join(context["seeds"])
+    seeds = context["seeds"]
+    upstream = f"the upstream gradient{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
     return {
         "value_doc": f"Return {result}.",
-        "value_and_grad_doc": f"Return {result} and its gradients {gradients}, given the upstream gradient {upstream}.",
+        "value_and_grad_doc": f"Return {result} and its gradients {gradients}, given {upstream}.",
         "forward_doc": f"Return {result} and a cache for `backward`.",
-        "backward_doc": f"Return the gradients {gradients}, given the upstream gradient {upstream}.",
+        "backward_doc": f"Return the gradients {gradients}, given {upstream}.",
     }
 
 

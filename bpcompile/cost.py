@@ -21,7 +21,7 @@ from typing import Final, Protocol
 #: Calls that move or shape data without computing anything.
 _FREE: Final = frozenset(
     {
-        "_array", "_integers", "_same_shape", "_same_size",
+        "_array", "_check_shape", "_integers", "_same_shape", "_same_size",
         "array", "asarray", "ascontiguousarray", "astype", "bool", "broadcast_to", "copy", "empty", "empty_like", "errstate", "expand_dims", "float", "float64",
         "full", "full_like", "int", "len", "list", "ones", "ones_like", "print", "range", "ravel", "reshape", "shape", "squeeze", "transpose", "tuple", "zeros",
         "zeros_like", "zip",

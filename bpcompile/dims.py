@@ -10,8 +10,9 @@ SymPy's canonical form, so that two sizes are equal if and only if they compare 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sympy
 
@@ -72,6 +73,53 @@ def divide(a: Dim, b: Dim) -> Dim:
     if rest == 1:
         return _dim(quotient)
     return _FloorDiv(_expr(a), _expr(b))
+
+
+def parse(text: str) -> Dim:
+    """
+    Read a size: a number, a name, or arithmetic of them.
+
+    >>> parse("4*H"), parse("H - k + 1"), parse("7")
+    (4*H, H - k + 1, 7)
+
+    Raises:
+        ValueError: It is something else.
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, RecursionError, MemoryError):
+        raise ValueError(f"`{text}` is no size") from None
+    return _parsed(node, text, 0)
+
+
+def _parsed(node: ast.expr, text: str, depth: int) -> Dim:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS and depth < _DEEPEST:
+        return _OPERATIONS[type(node.op)](_parsed(node.left, text, depth + 1), _parsed(node.right, text, depth + 1))
+    raise ValueError(f"`{text}` is no size")
+
+
+def read_shape(sizes: Any) -> tuple[Dim, ...]:
+    """
+    Return a shape from what a caller gives: one size, a sequence of them, or a text as in an annotation.
+
+    >>> read_shape("N 4*H"), read_shape(3), read_shape(["N", 3])
+    (('N', 4*H), (3,), ('N', 3))
+
+    Raises:
+        ValueError: A size is neither a number nor a name nor arithmetic of them.
+    """
+    if isinstance(sizes, str):
+        sizes = sizes.split()
+    items = sizes if isinstance(sizes, Iterable) else (sizes,)
+    return tuple(parse(size) if isinstance(size, str) else size for size in items)
+
+
+_DEEPEST: Final = 20
+_OPERATIONS: Final = {ast.Add: add, ast.Sub: subtract, ast.Mult: multiply, ast.FloorDiv: divide}
 
 
 def names(dim: Dim) -> tuple[str, ...]:

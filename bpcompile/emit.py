@@ -423,6 +423,8 @@ class Emitter:
         self.gradient_names: list[tuple[Param, str]] = []
         self.twin_names: dict[Var, str] = {}
         self._twins: dict[Var, bool] = {}
+        #: Checks of sizes such as 4*H, after the lines that read H.
+        self.composite: list[Line] = []
         self._named: set[Var] = set()
         self.params = [p for p in program.params if p.seed is None]
         self._name_inputs()
@@ -623,9 +625,10 @@ class Emitter:
             "gradient_names": gradients,
             "array_entry": wrapped,
             "seed_params": [f"{seed}=1.0" for seed in seeds],
-            "entry": layout([*entry, *self._size_lines([*self.body.lines, *backward])]),
+            "shaped": any(var.shape for _, var in self._arrays()),
+            "entry": layout([*entry, *self._size_lines([*self.composite, *self.body.lines, *backward]), *self.composite]),
             "sizes": layout(self._size_lines([*self.body.lines, *backward])),
-            "value_entry": layout([*entry, *self._size_lines(value.lines)]),
+            "value_entry": layout([*entry, *self._size_lines([*self.composite, *value.lines]), *self.composite]),
             "value_lines": layout(value.lines + constants),
             "forward_lines": layout(self.body.lines + constants),
             "seed_lines": layout(seed_entry),
@@ -647,10 +650,11 @@ class Emitter:
         lines = []
         for name, var in arrays:
             function = "_array" if var.dtype == "float" else "_integers"
-            lines.append(Line(f'{name} = {function}("{name}", {name}{f", ndim={len(var.shape)}" if shaped else ""})'))
+            sizes = f', "{_sizes(var.shape)}"' if shaped else ""
+            lines.append(Line(f'{name} = {function}("{name}", {name}{sizes})'))
         lists = [(n, p.tree) for p, n in zip(self.params, self.names.params, strict=True) if not isinstance(p.tree, Var)]
         for name, tree in lists:
-            convert = f'_array("{name}", %s{", ndim=0" if shaped else ""})'
+            convert = f'_array("{name}", %s, "")' if shaped else f'_array("{name}", %s)'
             lines.append(Line(f"{name} = {_each(tree, name, convert)}"))
         if not shaped and len(arrays) + sum(1 for _, tree in lists for _ in leaves(tree)) > 1:
             named = [f"{n}={n}" for n, _ in arrays] + [f"{n}{_path(path, '_')}={n}{_path(path)}" for n, tree in lists for _, path in _paths(tree)]
@@ -661,10 +665,10 @@ class Emitter:
                 places.setdefault(dim, []).append((name, axis))
         for dim, where in places.items():
             sizes = ", ".join(f"{name}.shape[{axis}]" for name, axis in where)
-            if isinstance(dim, int):
-                lines.append(Line(f'_same_size("{dim}", {dim}, {sizes})'))
-            elif len(where) > 1:
+            if isinstance(dim, str) and len(where) > 1:
                 lines.append(Line(f'_same_size("{dim}", {sizes})'))
+            elif not isinstance(dim, str | int):
+                self.composite.append(Line(f'_same_size("{dim}", {dim}, {sizes})'))
         return lines
 
     def _size_lines(self, lines: Sequence[Line]) -> list[Line]:
@@ -713,6 +717,16 @@ class Emitter:
 def _size_names(program: Program) -> list[str]:
     """Return the names of sizes, which are variables of the emitted functions."""
     return [name for v in program.inputs() for dim in v.shape for name in dim_names(dim)]
+
+
+def _sizes(shape: Shape) -> str:
+    """
+    Return the sizes of axes as in an annotation.
+
+    >>> _sizes(("N", 3))
+    'N 3'
+    """
+    return " ".join(str(dim).replace(" ", "") for dim in shape)
 
 
 def _in_order(spec: str, left: Shape, right: Shape) -> tuple[Shape, Shape]:

@@ -20,7 +20,7 @@ from bpcompile.ir import Atom, Eqn, Lit, Program, Var
 RESERVED: Final = frozenset(
     {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "__debug__"}
     | {"math", "np", "numpy", "scipy", "special", "value", "value_and_grad", "forward", "backward", "cache"}
-    | {"_array", "_integers", "_same_shape", "_same_size"}
+    | {"_array", "_check_shape", "_integers", "_same_shape", "_same_size"}
     | {"l", "O", "I"},
 )
 _LONGEST: Final = 12
@@ -28,7 +28,7 @@ _COUNT: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", 
 _COMPARE: Final = {"lt": "lt", "le": "le", "gt": "gt", "ge": "ge", "eq": "eq", "ne": "ne"}
 _SIGN: Final = {"lt": "neg", "le": "nonpos", "gt": "pos", "ge": "nonneg", "eq": "iszero", "ne": "nonzero"}
 _WORD: Final = {"add": "sum", "sub": "diff", "mul": "prod", "div": "quot", "pow": "power", "powr": "power", "select": "pick", "chain": "prod"}
-_AFFINE: Final = frozenset({"add", "sub", "einsum"})
+_AFFINE: Final = frozenset({"add", "sub", "einsum", "getitem"})
 #: Functions whose operand a person calls z where the operand is an array.
 _ACTIVATIONS: Final = frozenset({"sigmoid", "tanh", "relu", "softplus"})
 _PRIMES: Final = {"'": "_prime", "′": "_prime", "″": "_prime2", "''": "_prime2"}
@@ -179,8 +179,9 @@ class Names:
             if eqn.prim.name in _ACTIVATIONS and eqn.out.shape:
                 z = self._definition.get(eqn.args[0])  # type: ignore[arg-type]  # a literal has no definition either
                 if z is not None and not z.out.name and z.prim.name in _AFFINE:
-                    number = re.search(r"_?\d+$", self.of.get(eqn.out, ""))
-                    self._roles.setdefault(z.out, f"z{number[0] if number else ''}")
+                    name = self.of.get(eqn.out, "")
+                    number = re.search(r"(?<!_)\d+$", name)
+                    self._roles.setdefault(z.out, f"z{number[0] if number else name}")
             if eqn.prim.name == "div":
                 top, bottom = eqn.args
                 if self._is_compound(bottom):

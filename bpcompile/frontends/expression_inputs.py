@@ -17,6 +17,7 @@ from typing import Any, Union
 
 import sympy
 
+from bpcompile import dims
 from bpcompile.diagnostics import CompileError, Diagnostic, Span
 from bpcompile.frontends.expression_table import Table
 from bpcompile.frontends.stages import Stage
@@ -56,7 +57,7 @@ class Inputs:
             place = {name: i for i, name in enumerate(order)}
             trees.sort(key=lambda item: place.get(item[0], len(place)))
         self._order = order
-        self._shapes = shapes
+        self._shapes = {name: dims.read_shape(sizes) for name, sizes in shapes.items()}
         self.vars: dict[int, Var] = {}
         self.params: list[Param] = []
         taken: set[str] = set()

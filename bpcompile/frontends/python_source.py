@@ -45,7 +45,7 @@ from bpcompile.frontends.values import (
     Value,
     describe,
 )
-from bpcompile.ir import Atom, Lit, Output, Param, Program, Shape, Var, leaves
+from bpcompile.ir import Atom, Dim, Lit, Output, Param, Program, Shape, Var, leaves
 
 __all__ = ["imports_sympy", "read_bytes", "read_code", "read_expression"]
 
@@ -75,6 +75,10 @@ _TYPE_WORDS: Final = frozenset(
         "Real",
     }
 )
+
+
+#: What may stand before the sizes in a quoted annotation, with the name it has in `Int[np.ndarray, "N"]`.
+_DTYPES: Final = {"int": "Int", "bool": "Bool", "float": "Float"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ def read_expression(
 
 def _request(shapes: Mapping[str, Shape | int] | None, wrt: Sequence[str] | None, of: Sequence[str] | None, at: Mapping[str, Any] | None) -> _Request:
     return _Request(
-        {identifier(name): tuple(shape) if isinstance(shape, Iterable) else (shape,) for name, shape in (shapes or {}).items()},
+        {identifier(name): _shape(name, sizes) for name, sizes in (shapes or {}).items()},
         None if wrt is None else tuple(map(identifier, wrt)),
         tuple(map(identifier, of)) if of else None,
         {identifier(name): value for name, value in (at or {}).items()},
@@ -454,6 +458,13 @@ def _read_function_once(source: Source, tree: ast.Module, request: _Request, nam
     return _finish(source, evaluator, params, outputs, function.name, request)
 
 
+def _shape(name: str, sizes: Any) -> Shape:
+    try:
+        return dims.read_shape(sizes)
+    except ValueError as fault:
+        raise error("E115", f"--shape: a size of `{name}`: {fault}") from fault
+
+
 def _head(node: ast.FunctionDef | ast.Lambda) -> Any:
     return node.body[-1] if isinstance(node, ast.FunctionDef) else node.body
 
@@ -503,10 +514,10 @@ def _is_example(value: Any) -> bool:
 
 def _annotated_shape(annotation: ast.expr | None, evaluator: Evaluator) -> Shape | None:
     """
-    Return the shape that an annotation states: `"N D"`, `Float[np.ndarray, "N D"]`; None where it states none.
+    Return the shape that an annotation states: `"N D"`, `"int N"`, `Float[np.ndarray, "N 4*H"]`; None where it states none.
 
     Raises:
-        CompileError: E104, a shape with `...`, `*` or arithmetic.
+        CompileError: E104, a shape with `...` or an axis that is no size.
     """
     text: str | None = None
     quoted = False
@@ -520,17 +531,23 @@ def _annotated_shape(annotation: ast.expr | None, evaluator: Evaluator) -> Shape
     if text is None:
         return None
     words = text.split()
-    if quoted and (not words or any(word in _TYPE_WORDS or not re.fullmatch(r"[A-Z]\w*|\d+", word) for word in words)):
-        return None
+    if quoted:
+        words = words[1:] if words[:1] and words[0] in _DTYPES and len(words) > 1 else words
+        if not words or any(word in _TYPE_WORDS or not re.fullmatch(r"[\w*/+()-]+", word) for word in words):
+            return None
+    shape: list[Dim] = []
     for word in words:
-        if not re.fullmatch(r"[^\W\d]\w*|\d+", word) and annotation is not None:
+        try:
+            shape.append(dims.parse(word))
+        except ValueError:
+            assert annotation is not None
             raise error(
                 "E104",
                 f"the size `{word}` in this annotation is not supported",
                 evaluator.spans.of(annotation),
-                help='sizes are names or numbers, such as "N 3"',
-            )
-    return tuple(int(word) if word.isdigit() else word for word in words)
+                help='sizes are names, numbers and their arithmetic without spaces, such as "N 3 4*H"',
+            ) from None
+    return tuple(shape)
 
 
 def _annotated_dtype(annotation: ast.expr | None) -> str:
@@ -540,6 +557,7 @@ def _annotated_dtype(annotation: ast.expr | None) -> str:
         head = annotation.value.attr if isinstance(annotation.value, ast.Attribute) else annotation.value.id if isinstance(annotation.value, ast.Name) else ""
     elif isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         head = annotation.value.partition("[")[0].strip().rpartition(".")[2]
+        head = _DTYPES.get(head.split()[0], head) if len(head.split()) > 1 else head
     if head.startswith(("Int", "UInt")):
         return "int"
     return "bool" if head.startswith("Bool") else "float"
@@ -623,14 +641,21 @@ def _check_sizes(evaluator: Evaluator, params: Sequence[Param]) -> None:
 
     Raises:
         Restart: It can't: it must be a number.
+        CompileError: E104, a size in arithmetic only.
     """
+    plain = {size for param in params for var in param.leaves() for size in var.shape if isinstance(size, str)}
+    for param in params:
+        for size in (size for var in param.leaves() for size in var.shape if not isinstance(size, int | str)):
+            lost = next((name for name in dims.names(size) if name not in plain), None)
+            if lost is not None:
+                raise error("E104", f"no input has an axis of size `{lost}` alone, from which `{dims.show(size)}` could be computed", param.span)
     if evaluator.known.sizes:
         found = {size for param in params for var in param.leaves() for size in var.shape if isinstance(size, str)}
         used = {name for eqn in evaluator.builder.eqns for size in eqn.out.shape for name in dims.names(size)}
         used.update(name for eqn in evaluator.builder.eqns if "size" in eqn.params for name in dims.names(eqn.params["size"]))
-        lost = tuple(name for name in sorted(evaluator.known.sizes) if name in used and name not in found)
-        if lost:
-            raise Restart(lost)
+        unread = tuple(name for name in sorted(evaluator.known.sizes) if name in used and name not in found)
+        if unread:
+            raise Restart(unread)
 
 
 def _size_notes(evaluator: Evaluator, fixed: frozenset[str]) -> list[Diagnostic]:

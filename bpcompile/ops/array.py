@@ -787,12 +787,18 @@ def _setitem_shape(x: Shape, value: Shape, *, index: tuple[Any, ...]) -> Shape:
     return x
 
 
-getitem = define(
+def _part_undone(ct: Any, x: Any, index: tuple[Any, ...]) -> Any:
+    if all(place is None or place == ALL for place in index) and not is_number(ct):
+        return getitem(ct, index=tuple(0 if place is None else place for place in index))  # only axes of size 1 were added
+    return embed(x, ct, index=index)
+
+
+getitem: Primitive = define(
     name="getitem",
     sympy=no_sympy,
     impl=lambda x, *, index: x[as_index(index)],
     forms=forms(lambda *, index: view(pattern(f"{{0}}[{show_index(index)}]", Prec.ATOM, Prec.ATOM))),
-    vjp=(lambda ct, ans, x, *, index: embed(x, ct, index=index),),
+    vjp=(lambda ct, ans, x, *, index: _part_undone(ct, x, index),),
     samples=((1.5,),),
     array_samples=tuple(((x,), {"index": index}) for x, index in _PARTS),
     shape=lambda x, *, index: index_shape(x, index),
