@@ -77,7 +77,7 @@ class Inputs:
     def _is_input(self, number: int) -> bool:
         if isinstance(self._table.atoms[number], sympy.MatrixSymbol | sympy.IndexedBase):
             return number not in self._indices.faults
-        return isinstance(self._table.atoms[number], sympy.Symbol) and self._table.heads[number] is not Stage and number not in self._indices.sizes
+        return isinstance(self._table.atoms[number], sympy.Symbol) and self._table.heads[number] is not Stage and number not in self._indices.no_values
 
     def _wanted(self, inputs: Sequence[tuple[str, SymbolTree]], used: set[int]) -> list[tuple[str, Any]]:
         """Return the declared inputs over node numbers, each symbol once."""

@@ -68,6 +68,8 @@ class Indices:
         sizes: The name of each symbol that is a size, by the number of its node.
         numbers: The node that each node of the user's has become.
         faults: What is wrong with an array that is an input.
+        no_values: Symbols that are no inputs: sizes, and arguments of functions that are applied to matrices.
+        not_inputs: These, and symbols that are indices somewhere.
     """
 
     def __init__(self, table: Table, roots: Sequence[int], shapes: Mapping[str, Shape]) -> None:
@@ -85,8 +87,9 @@ class Indices:
         self._readings: dict[int, dict[int, None]] = {}
         self._order: dict[int, int] = {}
         self._ranges: dict[int, tuple[Dim, Dim]] = {}
+        self.no_values: set[int] = set()
         self.not_inputs: set[int] = set()
-        self._arguments = {p for n, h in enumerate(table.heads) if h is sympy.Lambda for p in table.args[table.args[n][0]]}
+        self.arguments = {p for n, h in enumerate(table.heads) if h is sympy.Lambda for p in table.args[table.args[n][0]]}
         self._scan(table.reachable(roots))
         self._use_given_shapes()
 
@@ -124,7 +127,8 @@ class Indices:
             positions = args[1:] if head in (sympy.Indexed, ARRAY_HEADS["MatrixElement"]) else args if head is sympy.KroneckerDelta else ()
             bound.update(n for n in table.reachable(positions) if self._is_symbol(n) and n not in self.sizes)
         self._leaves = bound
-        self.not_inputs = set(self.sizes) | {n for n in bound if self._is_symbol(n)}
+        self.no_values = self.arguments | set(self.sizes)
+        self.not_inputs = self.no_values | {n for n in bound if self._is_symbol(n)}
 
     def _is_symbol(self, number: int) -> bool:
         return type(self.table.atoms[number]) in (sympy.Symbol, sympy.Dummy)
@@ -359,8 +363,7 @@ class Indices:
             start, stop, step = (self.size(bound) for bound in self.table.args[part])
             if start is None or stop is None or not isinstance(step, int) or step < 1:
                 return ("?", "?")
-            span = dims.add(dims.subtract(stop, start), step - 1)
-            sizes.append(dims.divide(span, step))
+            sizes.append(dims.divide(dims.subtract(stop, start), step))
         return tuple(sizes)
 
     def infer(self, roots: Sequence[int]) -> None:
@@ -435,7 +438,7 @@ class Indices:
 
     def _is_lambda(self, number: int) -> bool:
         """Whether a leaf is bound by a function that is applied to matrices."""
-        return number in self._arguments
+        return number in self.arguments
 
     def _accesses(self, roots: Sequence[int]) -> Iterator[tuple[int, tuple[Affine | None, ...]]]:
         for number in self.table.reachable(roots):

@@ -381,7 +381,6 @@ PLANNERS: Final[Mapping[type[sympy.Basic], Callable[[Lowering, int], Plan]]] = {
     Index: plan_index,
     Extent: plan_extent,
     sympy.Indexed: plan_access,
-    sympy.matrices.expressions.matexpr.MatrixElement: plan_access,
     sympy.Sum: plan_sum,
     sympy.Product: plan_product,
     sympy.KroneckerDelta: plan_delta,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sympy
 
 from bpcompile import contraction, dims
+from bpcompile.frontends import sympy_indices
 from bpcompile.frontends.expression_table import ARRAY_HEADS, Index, Table
 from bpcompile.frontends.index_ranges import Entries, Indices
 from bpcompile.frontends.sympy_indices import Element, Value, ordered
@@ -207,12 +208,20 @@ def _chain(lowering: Lowering, values: Sequence[Value], factors: Sequence[_Facto
 
 def plan_trace(lowering: Lowering, node: int) -> Plan:
     """Plan a trace: of a product it is a contraction as well."""
-    (matrix,) = lowering.table.args[node]
+    matrix = lowering.table.args[node][0]
     factors = factors_of(lowering, matrix) if matrix not in lowering.atoms else None
     if factors is None or len(factors) == 1:
         return [matrix], lambda values: REGISTRY["trace"](_array(lowering, values[0]))
     factors = lowering.products.cover(factors, -1)
     return [base for base, _ in factors], lambda values: _chain(lowering, values, factors, closed=True)
+
+
+def plan_only_entry(lowering: Lowering, node: int) -> Plan:
+    """Plan the entry of a matrix of one, which is its trace as well."""
+    matrix = lowering.table.args[node][0]
+    if lowering.indices.matrix_shape(matrix) != (1, 1) or lowering.table.heads[matrix] is not sympy.MatMul or matrix in lowering.atoms:
+        return sympy_indices.plan_access(lowering, node)
+    return plan_trace(lowering, node)
 
 
 def plan_dot(lowering: Lowering, node: int) -> Plan:
@@ -326,6 +335,9 @@ def plan_slice(lowering: Lowering, node: int) -> Plan:
         if not (dims.is_nonnegative(start) and dims.is_nonnegative(dims.subtract(size, stop))):
             reach = f"{dims.show(start)} to {dims.show(stop)}"
             raise lowering.refuse("E159", f"a slice from {reach} in `{lowering.stage}` is not known to lie inside an axis of size {dims.show(size)}")
+        if isinstance(dims.subtract(stop, start), int) and dims.subtract(stop, start) % step:
+            help_ = "SymPy and Python count its rows differently: let the step divide the length"
+            raise lowering.refuse("E157", f"a slice from {dims.show(start)} to {dims.show(stop)} in steps of {step} in `{lowering.stage}`", help_)
         index.append(("slice", None if start == 0 else start, None if stop == size else stop, None if step == 1 else step))
     return [matrix], lambda values: REGISTRY["getitem"](_array(lowering, values[0]), index=tuple(index))
 
@@ -415,6 +427,7 @@ PLANNERS: Final[Mapping[type[sympy.Basic], Callable[[Lowering, int], Plan]]] = {
     sympy.ZeroMatrix: plan_entrywise,
     _ONE: plan_entrywise,
     sympy.Trace: plan_trace,
+    ARRAY_HEADS["MatrixElement"]: plan_only_entry,
     sympy.Determinant: _unary("det"),
     sympy.Inverse: _unary("inv"),
     sympy.MatPow: plan_power,
