@@ -140,6 +140,20 @@ def substitute(dim: Dim, sizes: dict[str, int]) -> Dim:
     return _dim(value)
 
 
+def is_nonnegative(dim: Dim) -> bool:
+    """
+    Whether a size is certainly not negative, whatever its names (which are at least 1) stand for.
+
+    >>> is_nonnegative(subtract("N", 1)), is_nonnegative(subtract("N", 2)), is_nonnegative(subtract("N", "D"))
+    (True, False, False)
+    """
+    if isinstance(dim, int):
+        return dim >= 0
+    expr = _expr(dim)
+    shifted = sympy.expand(expr.subs({s: s + 1 for s in expr.free_symbols}, simultaneous=True))
+    return all(coefficient >= 0 for coefficient in shifted.as_coefficients_dict().values())
+
+
 def show(dim: Dim) -> str:
     """Return the size as Python source."""
     return str(dim)

@@ -20,8 +20,9 @@ import sympy
 from bpcompile import dims
 from bpcompile.diagnostics import CompileError, Diagnostic, Span
 from bpcompile.frontends.expression_table import Table
+from bpcompile.frontends.index_ranges import Indices
 from bpcompile.frontends.stages import Stage
-from bpcompile.ir import Param, Shape, Tree, Var
+from bpcompile.ir import Param, Shape, Tree, Var, show_shape
 
 #: A parameter: one symbol, or a list of them, nested as the user nested it.
 SymbolTree = Union[sympy.Symbol, tuple["SymbolTree", ...]]
@@ -40,6 +41,7 @@ class Inputs:
     def __init__(
         self,
         table: Table,
+        indices: Indices,
         reachable: Sequence[int],
         inputs: Sequence[tuple[str, SymbolTree]],
         order: Sequence[str],
@@ -48,7 +50,8 @@ class Inputs:
     ) -> None:
         self._table = table
         self._faults: list[Diagnostic] = []
-        used = {number for number in reachable if isinstance(table.atoms[number], sympy.Symbol) and table.heads[number] is not Stage}
+        self._indices = indices
+        used = {number for number in reachable if self._is_input(number)}
         trees = self._wanted(inputs, used)
         placed = {number for _, tree in trees for number in _numbers(tree)}
         rest = sorted(used - placed, key=lambda n: (natural(table.atoms[n].name), n))  # type: ignore[union-attr]  # a symbol
@@ -69,8 +72,13 @@ class Inputs:
             self.params.append(self._param(unique, tree, spans.get(name)))
         self.used = {self.vars[n] for n in used}
         for number, atom in enumerate(table.atoms):  # symbols of stages that lead nowhere
-            if number not in self.vars and isinstance(atom, sympy.Symbol) and table.heads[number] is not Stage:
-                self.vars[number] = Var(name=atom.name)
+            if number not in self.vars and self._is_input(number):
+                self.vars[number] = Var(name=atom.name, shape=indices.shapes.get(number, ()))  # type: ignore[union-attr]  # an input
+
+    def _is_input(self, number: int) -> bool:
+        if isinstance(self._table.atoms[number], sympy.MatrixSymbol | sympy.IndexedBase):
+            return number not in self._indices.faults
+        return isinstance(self._table.atoms[number], sympy.Symbol) and self._table.heads[number] is not Stage and number not in self._indices.no_values
 
     def _wanted(self, inputs: Sequence[tuple[str, SymbolTree]], used: set[int]) -> list[tuple[str, Any]]:
         """Return the declared inputs over node numbers, each symbol once."""
@@ -81,7 +89,7 @@ class Inputs:
             numbers = _map_tree(tree, self._table.add)
             flat = list(_numbers(numbers))
             # A symbol that is shadowed by another of its name and used nowhere is a leftover.
-            leftover = isinstance(numbers, int) and numbers not in used and name in names
+            leftover = isinstance(numbers, int) and numbers not in used and (name in names or numbers in self._indices.not_inputs)
             if not leftover and not taken.intersection(flat) and len(set(flat)) == len(flat):
                 taken.update(flat)
                 result.append((name, numbers))
@@ -97,7 +105,11 @@ class Inputs:
         def build(node: Any, label: str) -> Tree:
             if isinstance(node, tuple):
                 return tuple(build(part, f"{label}[{i}]") for i, part in enumerate(node))
-            built[node] = self.vars[node] = Var(name=label, shape=shape)
+            own = self._indices.shapes.get(node, shape)
+            if shape and own != shape:
+                message = f"`{name}` has the shape {show_shape(own)}, not {show_shape(shape)}"
+                self._faults.append(Diagnostic("E159", message, span))
+            built[node] = self.vars[node] = Var(name=label, shape=own)
             return self.vars[node]
 
         param = Param(name, build(tree, name), span=span)
@@ -121,7 +133,9 @@ class Inputs:
             if var not in self.used:
                 continue
             span = (spans or {}).get(symbol.name)
-            if not symbol.is_commutative:
+            if not isinstance(symbol, sympy.Symbol):
+                pass  # an array
+            elif not symbol.is_commutative:
                 self._faults.append(Diagnostic("E153", f"`{symbol.name}` does not commute", span, help="make it an ordinary symbol"))
             elif symbol.is_extended_real is False:
                 self._faults.append(Diagnostic("E152", f"`{symbol.name}` is not real", span, help="inputs are real numbers: split it into its two parts"))
@@ -129,13 +143,18 @@ class Inputs:
                 continue
             other = seen.setdefault(symbol.name, number)
             if other != number:
-                both = " and ".join(_assumptions(self._table.atoms[n]) for n in (other, number))
+                both = " and ".join(self._describe(n) for n in (other, number))
                 message = f"two different symbols are called `{symbol.name}`: {both}"
                 self._faults.append(Diagnostic("E154", message, span, help="make the symbol once, with its assumptions, or give them different names"))
         self._check_names(self._shapes, "--shape")
         self._check_names(self._order, "the order of the inputs")
         if self._faults:
             raise CompileError(*self._faults)
+
+    def _describe(self, number: int) -> str:
+        if isinstance(self._table.atoms[number], sympy.Symbol):
+            return _assumptions(self._table.atoms[number])
+        return f"an array of shape {show_shape(self._indices.shapes.get(number, ()))}"
 
     def _check_names(self, names: Any, place: str) -> None:
         known = [p.name for p in self.params]
@@ -218,7 +237,7 @@ def _map_values(tree: Tree, values: Mapping[Var, Any]) -> Any:
 def _assumption(symbol: Any) -> str:
     """Name the strongest assumption that SymPy may have simplified by."""
     for word in ("zero", "positive", "negative", "nonnegative", "nonpositive", "even", "odd", "integer", "nonzero"):
-        if getattr(symbol, f"is_{word}"):
+        if isinstance(symbol, sympy.Symbol) and getattr(symbol, f"is_{word}"):
             return f"assumed {word}"
     return ""
 

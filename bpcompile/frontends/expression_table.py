@@ -30,9 +30,27 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.miscellaneous import MinMaxBase
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
+from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
+from sympy.matrices.expressions.dotproduct import DotProduct
+from sympy.matrices.expressions.kronecker import KroneckerProduct
+from sympy.matrices.expressions.matexpr import MatrixElement
+from sympy.matrices.expressions.special import OneMatrix
 from sympy.matrices.matrixbase import MatrixBase
 
 from bpcompile.frontends.stages import Stage
+from bpcompile.ir import Dim
+
+#: The kinds of inner nodes that stand for arrays or for their elements, and what these are made with.
+ARRAY_HEADS: Final[Mapping[str, type[sympy.Basic]]] = {
+    head.__name__: head
+    for head in (
+        *(sympy.MatAdd, sympy.MatMul, sympy.MatPow, sympy.Transpose, sympy.Adjoint, sympy.Inverse, sympy.Trace, sympy.Determinant),
+        *(sympy.HadamardProduct, sympy.HadamardPower, ElementwiseApplyFunction, sympy.Lambda, MatrixElement, sympy.MatrixSlice),
+        *(sympy.Identity, sympy.ZeroMatrix, OneMatrix, DotProduct, KroneckerProduct, sympy.BlockMatrix, sympy.BlockDiagMatrix),
+        *(sympy.DiagMatrix, sympy.ImmutableDenseMatrix, sympy.Tuple),
+        *(sympy.Indexed, sympy.Sum, sympy.Product, sympy.KroneckerDelta),
+    )
+}
 
 #: Every kind of inner node that has a meaning, by class name.
 HEADS: Final[Mapping[str, type[sympy.Basic]]] = {
@@ -50,9 +68,12 @@ HEADS: Final[Mapping[str, type[sympy.Basic]]] = {
         *(sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge, sympy.Eq, sympy.Ne),
         *(cfunctions.log1p, cfunctions.expm1, cfunctions.exp2, cfunctions.log2, cfunctions.log10),
         *(cfunctions.Sqrt, cfunctions.Cbrt, cfunctions.hypot, cfunctions.fma, numpy_nodes.logaddexp),
+        *ARRAY_HEADS.values(),
     )
 }
 _HEADS: Final = frozenset(HEADS.values())
+#: Leaves that carry sizes: they have arguments and are SymPy objects all the same.
+_SIZED: Final = (sympy.MatrixSymbol, sympy.IndexedBase, sympy.Idx)
 
 #: Leaves that are not numbers, symbols or stages, by name.
 _CONSTANTS: Final[Mapping[str, sympy.Basic]] = {
@@ -97,6 +118,35 @@ class Opaque(sympy.AtomicExpr):  # type: ignore[misc]  # SymPy's classes are unt
         return (self.kind, self.family)
 
 
+class Index(sympy.AtomicExpr):  # type: ignore[misc]  # SymPy's classes are untyped
+    """
+    An index with its range: what the symbol of a sum, or a free one, becomes.
+
+    Attributes:
+        name: What the user calls it.
+        start: Its first value.
+        size: How many values it takes.
+    """
+
+    __slots__ = ("name", "size", "start")
+
+    name: str
+    start: Dim
+    size: Dim
+    is_commutative = True
+
+    def __new__(cls, name: str, start: Dim, size: Dim) -> Self:
+        """Make an index; two of one name and range are the same."""
+        self: Self = super().__new__(cls)
+        self.name = name
+        self.start = start
+        self.size = size
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (self.name, str(self.start), str(self.size))
+
+
 class Table:
     """
     The nodes.
@@ -122,6 +172,7 @@ class Table:
         """Enter an expression with all its parts and return its number."""
         seen = self._seen
         stack: list[sympy.Basic] = [expr]
+        made: dict[int, tuple[Any, ...]] = {}
         while stack:
             node = stack[-1]
             if id(node) in seen:
@@ -131,7 +182,9 @@ class Table:
             if head is Stage:
                 parts: tuple[Any, ...] = (node.definition,)
             elif head in _HEADS:
-                parts = node.args
+                parts = made.setdefault(id(node), node.args)  # a matrix makes its arguments anew each time
+            elif head in _SIZED and _is_plain(node):
+                parts = made.setdefault(id(node), _sizes(node))
             else:
                 parts = ()
             missing = [part for part in parts if id(part) not in seen]
@@ -143,13 +196,15 @@ class Table:
             numbers = tuple([seen[id(part)] for part in parts])
             if head is Stage:
                 seen[id(node)] = self._enter((Stage, node.index), Stage, numbers, node)
+            elif head in _SIZED and _is_plain(node):
+                seen[id(node)] = self._enter((head, node), head, numbers, node)
             else:
                 seen[id(node)] = self._normal(head, numbers) if numbers else self.leaf(node)
         return seen[id(expr)]
 
     def leaf(self, atom: sympy.Basic) -> int:
         """Return the number of a leaf."""
-        if isinstance(atom, sympy.Float | sympy.Rational) or type(atom) in (sympy.Symbol, sympy.Dummy, Opaque) or type(atom).__name__ in _CONSTANTS:
+        if isinstance(atom, sympy.Float | sympy.Rational) or type(atom) in (sympy.Symbol, sympy.Dummy, Opaque, Index) or type(atom).__name__ in _CONSTANTS:
             return self._enter((type(atom), atom), type(atom), (), atom)
         return self.leaf(_opaque(atom))
 
@@ -161,6 +216,14 @@ class Table:
         """Return the number of `head(*args)`, entered as it is."""
         args = tuple(args)
         return self._enter((head, args), head, args, None)
+
+    def stage(self, atom: Stage, definition: int) -> int:
+        """Return the number of a stage whose definition is another node now."""
+        return self._enter((Stage, atom.index, definition), Stage, (definition,), atom)
+
+    def find(self, head: type[sympy.Basic], args: Sequence[int]) -> int | None:
+        """Return the number of `head(*args)`, None if there is no such node."""
+        return self._index.get((head, tuple(args)))
 
     def value(self, number: int) -> tuple[Fraction, bool] | None:
         """Return the exact value of a numeric leaf and whether it is a float; None for any other node and where no float is near."""
@@ -203,6 +266,15 @@ class Table:
         """Enter a node with what real inputs make trivial taken out."""
         if head in _TRANSPARENT:
             return args[0]
+        if head in (sympy.Transpose, sympy.Adjoint):
+            inner = args[0]
+            return self.args[inner][0] if self.heads[inner] is sympy.Transpose else self.node(sympy.Transpose, args)
+        if head is sympy.Inverse:
+            return self.node(head, args[:1])
+        if head is sympy.MatPow and self.atoms[args[1]] == -1:
+            return self.node(sympy.Inverse, args[:1])
+        if head is sympy.MatAdd:
+            return self.node(head, sorted(args))
         if head is sympy.im:
             return self.leaf(sympy.S.Zero)
         if issubclass(head, Relational):
@@ -292,6 +364,11 @@ class Table:
             return ["float", sign, hex(int(mantissa)), int(exponent), int(bits), atom._prec]  # noqa: SLF001  as above
         if isinstance(atom, Opaque):
             return ["opaque", atom.kind, atom.family]
+        if isinstance(atom, sympy.MatrixSymbol):
+            return ["matrix", atom.name, parts]
+        if isinstance(atom, sympy.IndexedBase | sympy.Idx):
+            label: Any = atom.label
+            return ["base" if isinstance(atom, sympy.IndexedBase) else "idx", label.name, label._assumptions_orig, parts]  # noqa: SLF001  as above
         return ["constant", type(atom).__name__]
 
 
@@ -303,6 +380,8 @@ def decode(nodes: Sequence[Sequence[Any]], roots: Sequence[int]) -> list[Any]:
         if kind == "node":
             name, parts = rest
             number = table.node(HEADS[name], [numbers[p] for p in parts])
+        elif kind in ("matrix", "base", "idx"):
+            number = table.add(_sized(kind, rest[:-1], table.rebuild([numbers[p] for p in rest[-1]])))
         elif kind == "stage":
             # A stage is known by its identity, which the place in the list stands for here.
             number = table._enter((Stage, len(numbers)), Stage, (numbers[rest[1]],), Stage(rest[0], sympy.S.Zero))  # noqa: SLF001  same module
@@ -325,8 +404,35 @@ def _decode_leaf(kind: str, rest: Sequence[Any]) -> sympy.Basic:
     return Opaque(*rest) if kind == "opaque" else _CONSTANTS[rest[0]]
 
 
+def _is_plain(node: Any) -> bool:
+    """Whether a leaf that carries sizes has a name of its own, and says nothing of how memory is laid out."""
+    if isinstance(node, sympy.MatrixSymbol):
+        return True
+    laid_out = isinstance(node, sympy.IndexedBase) and (node.offset != 0 or node.strides is not None)
+    return type(node.label) is sympy.Symbol and not laid_out
+
+
+def _sizes(node: Any) -> tuple[Any, ...]:
+    """Return the sizes that a leaf carries: those of a matrix or an indexed base, or the range of an index."""
+    if isinstance(node, sympy.MatrixSymbol):
+        return tuple(node.shape)
+    return tuple(node.args[1]) if len(node.args) > 1 else ()
+
+
+def _sized(kind: str, label: Sequence[Any], sizes: Sequence[Any]) -> Any:
+    """Return a leaf that carries sizes, as `Table._encode` has described it."""
+    if kind == "matrix":
+        return sympy.MatrixSymbol(label[0], *sizes)
+    symbol = sympy.Symbol(label[0], **label[1])
+    if kind == "idx":
+        return sympy.Idx(symbol, tuple(sizes)) if sizes else sympy.Idx(symbol)
+    return sympy.IndexedBase(symbol, shape=tuple(sizes)) if sizes else sympy.IndexedBase(symbol)
+
+
 def _assemble(head: Any, args: list[Any]) -> Any:
     """Return `head(*args)` unevaluated."""
+    if head is sympy.ImmutableDenseMatrix:
+        return head(*args[:2], list(args[2]))
     if head in (sympy.Add, sympy.Mul):
         return head._from_args(args)  # noqa: SLF001  the constructor that does not evaluate
     built = sympy.Basic.__new__(head, *args)

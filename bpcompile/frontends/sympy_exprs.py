@@ -24,25 +24,31 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 
 import sympy
 from sympy.codegen import cfunctions, numpy_nodes
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
+from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.matrixbase import MatrixBase
 
 import bpcompile.ops  # noqa: F401  fills the registry
 from bpcompile.diagnostics import CompileError, Diagnostic, Source, Span, error
+from bpcompile.frontends import sympy_indices, sympy_matrices
 from bpcompile.frontends.expression_inputs import Inputs, SymbolTree
-from bpcompile.frontends.expression_table import Opaque, Table
+from bpcompile.frontends.expression_table import ARRAY_HEADS, Opaque, Table
+from bpcompile.frontends.index_ranges import Entries, Indices
 from bpcompile.frontends.stages import ONE, ProductForm, Recovery, Stage, SumForm
-from bpcompile.ir import Atom, Builder, Eqn, Lit, Operand, Output, Program, Reference, Shape, Var, leaves
+from bpcompile.frontends.sympy_indices import Element, Value
+from bpcompile.frontends.sympy_matrices import Products
+from bpcompile.ir import Atom, Builder, Eqn, Lit, Output, Program, Reference, Shape, Var, leaves
 from bpcompile.primitive import REGISTRY
 
 #: The nodes that must be lowered first, and what to do with their values.
-_Plan = tuple[list[int], Callable[[list[Atom]], Atom]]
+Plan = tuple[list[int], Callable[[list[Value]], Value]]
 
 #: Integers up to here are exact as floats.
 _EXACT: Final = 2**53
@@ -129,21 +135,25 @@ def read_expressions(
             E157 arrays with axes, E158 an unknown name, E159 shapes or example values that do not fit.
     """
     table = Table()
-    results = {name: table.add(expr) for key, value in outputs.items() for name, expr in elements(key, value, spans)}
-    named = {name: table.add(expr) for key, value in (stages or {}).items() for name, expr in elements(key, value, spans)}
+    whole = _has_arrays(table, [*outputs.items(), *(stages or {}).items()], spans)
+    results = {name: table.add(expr) for key, value in outputs.items() for name, expr in elements(key, value, spans, whole=whole)}
+    named = {name: table.add(expr) for key, value in (stages or {}).items() for name, expr in elements(key, value, spans, whole=whole)}
+    indices, results, named = _with_indices(table, results, named, shapes or {})
     named = {name: node for name, node in named.items() if results.get(name, node) == node}
     named.update({name: node for name, node in results.items() if name not in named})
 
-    declared = Inputs(table, table.reachable(list(results.values())), inputs, order or (), shapes or {}, spans or {})
+    roots = list(results.values())
+    declared = Inputs(table, indices, table.reachable(roots), inputs, order or (), shapes or {}, spans or {})
     declared.check_symbols(spans)
     declared.give_examples(at or {})
     declared.choose(wrt)
 
-    lowering = _Lowering(table, declared, spans or {})
+    lowering = Lowering(table, declared, indices, spans or {}, roots)
     for name, node in named.items():
         lowering.lower_stage(name, node)
     lowering.raise_faults(results)
-    atoms = {name: lowering.atoms[node] for name, node in results.items()}
+    values = {name: lowering.atoms[node] for name, node in results.items()}
+    atoms = {name: value.array if isinstance(value, Element) else value for name, value in values.items()}
     program = Program(
         declared.params,
         _needed(lowering.builder.eqns, list(atoms.values())),
@@ -153,13 +163,40 @@ def read_expressions(
     )
     unused = [p for p in declared.params if not any(leaf in declared.used for leaf in leaves(p.tree))]
     program.notes += [Diagnostic("E160", f"no output depends on `{p.name}`: its gradient is zero", p.span, level="note") for p in unused]
-    _set_reference(program, table, list(results.values()), declared)
+    if not whole:
+        _set_reference(program, table, roots, declared)
     return program
 
 
-def elements(name: str, value: Any, spans: Mapping[str, Span] | None = None) -> list[tuple[str, sympy.Basic]]:
+def _has_arrays(table: Table, values: Sequence[tuple[str, Any]], spans: Mapping[str, Span] | None) -> bool:
+    """Say whether there are arrays among the expressions: then a matrix that is written out is an array as well."""
+    nodes = [table.add(expr) for name, value in values for _, expr in elements(name, value, spans)]
+    kinds = {table.heads[number] for number in table.reachable(nodes)}
+    return not kinds.isdisjoint({*ARRAY_HEADS.values(), sympy.MatrixSymbol, sympy.IndexedBase, sympy.Idx})
+
+
+def _with_indices(table: Table, results: dict[str, int], named: dict[str, int], shapes: Mapping[str, Shape]) -> tuple[Indices, dict[str, int], dict[str, int]]:
+    """Return the indices and shapes, and results and stages whose indices have their ranges."""
+    indices = Indices(table, [*results.values(), *named.values()], shapes)
+    roots = list(results.values())
+    indices.resolve(roots)
+    indices.infer([indices.numbers[node] for node in roots])
+    results = {name: indices.close(node) for name, node in results.items()}
+    known = set(table.reachable(list(results.values())))
+    indices.resolve(list(named.values()))
+    named = {name: indices.close_like(node, known) for name, node in named.items()}
+    return indices, results, named
+
+
+def elements(name: str, value: Any, spans: Mapping[str, Span] | None = None, *, whole: bool = False) -> list[tuple[str, sympy.Basic]]:
     """
     Return the named expressions of a value: the value itself, or `name[0]`, `name[1]`, ... of a list or matrix.
+
+    Args:
+        name: Its name.
+        value: An expression, or a list or matrix of them.
+        spans: Where each name is assigned.
+        whole: Whether a matrix is an expression itself.
 
     Raises:
         CompileError: E150, the value is no expression.
@@ -168,7 +205,9 @@ def elements(name: str, value: Any, spans: Mapping[str, Span] | None = None) -> 
     stack: list[tuple[str, Any]] = [(name, value)]
     while stack:
         label, item = stack.pop()
-        if isinstance(item, MatrixBase | sympy.NDimArray):
+        if whole and isinstance(item, MatrixBase):
+            item = sympy.ImmutableDenseMatrix(item)
+        elif isinstance(item, MatrixBase | sympy.NDimArray):
             item = _nested(item)
         if isinstance(item, list | tuple | sympy.Tuple):
             stack.extend((f"{label}[{i}]", part) for i, part in reversed(list(enumerate(item))))
@@ -216,37 +255,56 @@ def _set_reference(program: Program, table: Table, roots: list[int], declared: I
     program.reference = Reference(tuple(table.rebuild(roots, replace)), fresh)
 
 
-class _Lowering:
-    """Emits the equations of nodes, arguments first, each node once."""
+class Lowering:
+    """
+    Emits the equations of nodes, arguments first, each node once.
 
-    def __init__(self, table: Table, inputs: Inputs, spans: Mapping[str, Span]) -> None:
+    Attributes:
+        table: The nodes.
+        indices: The indices, sizes and shapes among them.
+        user_nodes: How many of the nodes the user has written.
+        atoms: What each node that is computed is.
+        stage: The name of what is being computed.
+        recovery, products: The stages so far, to be found again.
+    """
+
+    def __init__(self, table: Table, inputs: Inputs, indices: Indices, spans: Mapping[str, Span], roots: Sequence[int]) -> None:
         self.table = table
+        self.indices = indices
+        self.products = Products()
+        self.user_nodes = len(table)
         self.builder = Builder()
-        self.atoms: dict[int, Atom] = dict(inputs.vars)
+        self.atoms: dict[int, Value] = dict(inputs.vars)
         self._faulty: dict[int, tuple[int, ...]] = {}
         self._faults: list[Diagnostic] = []
         self._spans = spans
-        self._stage = ""
-        self._recovery = Recovery()
+        self.stage = ""
+        self.recovery = Recovery()
         self._rank: dict[int, int] = {}
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[int, Plan] = {}
         # The place of the first input that a node depends on: terms and factors are written in this order.
         self._place = {node: i for i, node in enumerate(inputs.vars)}
         self._first: list[int] = []
+        self._axes = self._find_axes(roots)
 
     def lower_stage(self, name: str, node: int) -> None:
         """Compute a stage and let later ones find it."""
-        self._stage = name
+        self.stage = name
         self.builder.span = self._spans.get(_stem(name))
         try:
-            self._lower(node)
+            with self.builder:
+                self._lower(node)
+                value = self.atoms.get(node)
+                if isinstance(value, Element):
+                    self.atoms[node] = sympy_indices.ordered(value, self.in_order(value.indices))
         finally:
             self.builder.span = None
         self._name(node, name)
         self._file(node)
 
     def _name(self, node: int, name: str) -> None:
-        atom = self.atoms.get(node)
+        value = self.atoms.get(node)
+        atom = value.array if isinstance(value, Element) else value
         if isinstance(atom, Var) and not atom.name:
             atom.name = name
             atom.stage = True
@@ -256,20 +314,35 @@ class _Lowering:
         if node not in self.atoms or node in self._rank or not self.table.args[node]:
             return
         self._rank[node] = len(self._rank)
+        if self.indices.matrix_shape(node) is not None:
+            self._file_matrix(node)
+            return
         if self.table.heads[node] is sympy.Add:
             form = self._sum_form(node)
             if form:
-                self._recovery.add_sum(node, form)
+                self.recovery.add_sum(node, form)
             return
-        product = self._product_form(node)
+        product = self.product_form(node)
         if product:
             trivial = product.coefficient == 1 and product.factors == {node: Fraction(1)}
             if not trivial:
-                self._recovery.add_product(node, product)
+                self.recovery.add_product(node, product)
             if product.coefficient != 1 and self.table.heads[node] is sympy.Mul:
                 coefficient, inexact, base = self._split(node)
                 if base != ONE and self.table.args[base]:
-                    self._recovery.add_sum(node, SumForm({base: coefficient}, {base} if inexact else set()))
+                    self.recovery.add_sum(node, SumForm({base: coefficient}, {base} if inexact else set()))
+
+    def _file_matrix(self, node: int) -> None:
+        """Make a computed matrix known as a stage: its entries, and its factors."""
+        entry = self.table.node(Entries, (node,))
+        self._rank[entry] = self._rank[node]
+        scalar = sympy_matrices.entries(self.table, self.indices, node)
+        if scalar is not None and self.table.heads[scalar] is sympy.Add and (terms := self._sum_form(scalar)):
+            self.recovery.add_sum(entry, terms)
+        elif scalar is not None and (product := self.product_form(scalar)) and product.factors != {scalar: Fraction(1)}:
+            self.recovery.add_product(entry, product)
+        elif scalar is None and self.table.heads[node] is sympy.MatMul:
+            self.products.add(node, sympy_matrices.factors_of(self, node) or [])
 
     def raise_faults(self, results: Mapping[str, int]) -> None:
         """
@@ -282,7 +355,7 @@ class _Lowering:
         faults = [self._faults[index] for index in sorted(indices)]
         for name, node in results.items():
             atom = self.atoms.get(node)
-            condition = atom.dtype == "bool" if isinstance(atom, Var) else self.table.is_one_of(node, BooleanTrue, BooleanFalse)
+            condition = atom.dtype == "bool" if isinstance(atom, Var | Element) else self.table.is_one_of(node, BooleanTrue, BooleanFalse)
             if condition:
                 faults.append(Diagnostic("E150", f"`{name}` is a condition, not a number", self._spans.get(_stem(name))))
         if faults:
@@ -318,55 +391,107 @@ class _Lowering:
             except CompileError as fault:
                 self._poison(node, fault.diagnostics)
             except ValueError as fault:  # shapes that do not broadcast
-                self._poison(node, (Diagnostic("E159", f"{fault} in `{self._stage}`", self.builder.span),))
+                self._poison(node, (Diagnostic("E159", f"{fault} in `{self.stage}`", self.builder.span),))
 
     def _poison(self, node: int, diagnostics: Sequence[Diagnostic]) -> None:
         self._faulty[node] = tuple(range(len(self._faults), len(self._faults) + len(diagnostics)))
         self._faults += diagnostics
 
-    def _refuse(self, code: str, message: str, help_: str = "") -> CompileError:
+    def refuse(self, code: str, message: str, help_: str = "") -> CompileError:
+        """Return the error for what is being computed."""
         return error(code, message, self.builder.span, help=help_)
 
-    def _emit(self, name: str, *operands: Operand | Lit, note: str = "") -> Var:
-        return self.builder.emit(REGISTRY[name], operands, note=note)
+    def emit(self, name: str, *operands: Value, note: str = "") -> Value:
+        """Emit an element-wise operation."""
+        if any(isinstance(operand, Element) for operand in operands):
+            return sympy_indices.emit(self, name, operands, note)
+        return self.builder.emit(REGISTRY[name], operands, note=note)  # type: ignore[arg-type]  # no elements: above
 
-    def _plan(self, node: int) -> _Plan:
+    # Arrays
+
+    def in_order(self, indices: Collection[int]) -> tuple[int, ...]:
+        """Return indices in the order of the axes of a result."""
+        for index in sorted(indices):
+            self._axes.setdefault(index, len(self._axes))
+        return tuple(sorted(indices, key=self._axes.__getitem__))
+
+    def shape_of(self, node: int) -> Shape:
+        """Return the shape of a matrix."""
+        shape = self.indices.matrix_shape(node)
+        assert shape is not None  # asked of matrices only
+        if "?" in shape:
+            raise self.refuse(
+                "E157", f"the shape of a matrix in `{self.stage}` is not known", "sizes are whole numbers, symbols, and sums and products of these"
+            )
+        return shape
+
+    def name_of(self, node: int) -> str:
+        """Return what a person calls an array or an index."""
+        atom: Any = self.table.atoms[node]
+        return str(atom.name) if hasattr(atom, "name") else self.table.heads[node].__name__
+
+    def _find_axes(self, roots: Sequence[int]) -> dict[int, int]:
+        """Return the place of each index in the order of axes: as it is met in the inputs, in their order."""
+        accesses: dict[int, list[int]] = {}
+        for number in self.table.reachable(roots):
+            if self.table.heads[number] in (sympy.Indexed, MatrixElement):
+                base, *places = self.table.args[number]
+                accesses.setdefault(base, []).extend(places)
+        axes: dict[int, int] = {}
+        for place in (p for base in (*self._place, *accesses) for p in accesses.get(base, ())):
+            position = self.indices.affine(place)
+            terms = sorted(position.terms if position else (), key=lambda n: -self.indices.order(n))
+            for index in terms:
+                axes.setdefault(index, len(axes))
+        return axes
+
+    def _plan(self, node: int) -> Plan:
         head = self.table.heads[node]
         parts = list(self.table.args[node])
         name = _CALLS.get(head)
         if head is sympy.exp and (power := self._stage_power(node)):
             return power
         if name is not None:
-            return parts, lambda atoms: self._emit(name, *atoms)
-        planner = _PLANNERS.get(head)
+            return parts, lambda atoms: self.emit(name, *atoms)
+        planner = PLANNERS.get(head) or _ARRAY_PLANNERS.get(head)
         return planner(self, node) if planner else self._plan_leaf(node)
 
     # Leaves
 
-    def _plan_leaf(self, node: int) -> _Plan:
+    def _plan_leaf(self, node: int) -> Plan:
+        fault = self.indices.faults.get(node)
+        if fault is not None:
+            raise CompileError(replace(fault, span=self.builder.span))
+        if node in self.indices.sizes:
+            size = self.indices.size(node)
+            return [], lambda _: Lit(size) if isinstance(size, int) else self.builder.emit(REGISTRY["dim"], (), {"size": size})
         literal = self._literal(node)
         return [], lambda _: literal
 
     def _literal(self, node: int) -> Lit:
         """Return the literal of a constant."""
         atom: Any = self.table.atoms[node]
-        stage = self._stage
+        stage = self.stage
         if isinstance(atom, Opaque):
             raise self._refuse_opaque(atom)
         if atom is sympy.I:
-            raise self._refuse("E152", f"`{stage}` contains the imaginary unit", "values are real numbers: split the expression into its two parts")
+            raise self.refuse("E152", f"`{stage}` contains the imaginary unit", "values are real numbers: split the expression into its two parts")
         if isinstance(atom, BooleanTrue | BooleanFalse):
             return Lit(isinstance(atom, BooleanTrue))
         if isinstance(atom, sympy.Rational | sympy.Float) and atom.is_finite:
             return self._number(node)
         if isinstance(atom, sympy.NumberSymbol):
             return Lit(math.pi if atom is sympy.pi else math.e if atom is sympy.E else float(atom.evalf(17)))
-        raise self._refuse("E151", f"`{stage}` contains {_infinite_name(atom)}, which is not a finite number")
+        raise self.refuse("E151", f"`{stage}` contains {_infinite_name(atom)}, which is not a finite number")
 
     def _refuse_opaque(self, atom: Opaque) -> CompileError:
-        stage = self._stage
+        stage = self.stage
+        if atom.family == "refused":
+            message, _, help_ = atom.kind.partition("\n")
+            return self.refuse("E157", f"{message} in `{stage}`", help_)
         if atom.family == "array":
-            return self._refuse("E157", f"arrays with axes are not supported yet: `{atom.kind}` in `{stage}`", "write the entries as symbols of their own")
+            help_ = "write it with sums, products, transposes and inverses, or in index notation"
+            return self.refuse("E157", f"`{atom.kind}` in `{stage}` has no meaning here", help_)
         if atom.family == "undefined":
             near = difflib.get_close_matches(atom.kind, [*_INSTEAD, *(p.name for p in REGISTRY)], 1, 0.5)
             help_ = (
@@ -374,8 +499,8 @@ class _Lowering:
                 if near and hasattr(sympy, near[0])
                 else "write its formula; for an unknown that is an input, make it a `Symbol`"
             )
-            return self._refuse("E150", f"`{atom.kind}` in `{stage}` is a function without definition", help_)
-        return self._refuse("E150", f"`{atom.kind}` in `{stage}` has no derivative rule here", _INSTEAD.get(atom.kind, "`bpcompile ops` lists what has"))
+            return self.refuse("E150", f"`{atom.kind}` in `{stage}` is a function without definition", help_)
+        return self.refuse("E150", f"`{atom.kind}` in `{stage}` has no derivative rule here", _INSTEAD.get(atom.kind, "`bpcompile ops` lists what has"))
 
     def _number(self, node: int) -> Lit:
         exact = self.table.value(node)
@@ -400,7 +525,7 @@ class _Lowering:
 
     def _refuse_size(self, negative: bool) -> CompileError:  # noqa: FBT001  internal
         sign = "negative " if negative else ""
-        return self._refuse("E156", f"a {sign}number in `{self._stage}` is beyond the range of floats", "rescale the expression, or work with its logarithm")
+        return self.refuse("E156", f"a {sign}number in `{self.stage}` is beyond the range of floats", "rescale the expression, or work with its logarithm")
 
     # Order
 
@@ -415,7 +540,8 @@ class _Lowering:
             first.append(place)
         return first[node]
 
-    def _factor_key(self, node: int) -> tuple[int, int]:
+    def factor_key(self, node: int) -> tuple[int, int]:
+        """Return what factors are ordered by: their first input."""
         return self._first_input(node), self._rank.get(node, -1)
 
     def _term_key(self, node: int) -> tuple[int, int, int, Fraction]:
@@ -483,13 +609,13 @@ class _Lowering:
         factors = self.table.args[base] if self.table.heads[base] is sympy.Mul and base not in self._rank else (base,)
         return self.table.node(sympy.Mul, (self.table.number(coefficient, inexact=inexact), *factors))
 
-    def _plan_sum(self, node: int) -> _Plan:
+    def _plan_sum(self, node: int) -> Plan:
         form = self._sum_form(node)
         if form is None:
             terms = [(*self._split(part), part) for part in self.table.args[node]]
             pieces = [(base, coefficient, inexact) for coefficient, inexact, base, _ in terms]
         else:
-            found, rest = self._recovery.cover_sum(form)
+            found, rest = self.recovery.cover_sum(form)
             pieces = [(base, value, base in rest.floats) for base, value in rest.terms.items()]
             pieces += [(stage, value, value.denominator != 1 and bool(form.floats)) for stage, value in found]
         pieces.sort(key=lambda piece: self._term_key(piece[0]))
@@ -501,36 +627,37 @@ class _Lowering:
         parts += [self._term(base, abs(value), inexact=inexact) for base, value, inexact in others]
         signs = [value < 0 for _, value, _ in others]
 
-        def build(atoms: list[Atom]) -> Atom:
+        def build(atoms: list[Value]) -> Value:
             total = atoms[0]
             for negative, atom in zip(signs, atoms[1:], strict=True):
-                total = self._emit("sub" if negative else "add", total, atom)
+                total = self.emit("sub" if negative else "add", total, atom)
             return scale(total)
 
         return parts, build
 
-    def _common_factor(self, pieces: list[tuple[int, Fraction, bool]]) -> tuple[Callable[[Atom], Atom], list[tuple[int, Fraction, bool]]]:
+    def _common_factor(self, pieces: list[tuple[int, Fraction, bool]]) -> tuple[Callable[[Value], Value], list[tuple[int, Fraction, bool]]]:
         """Take out a factor that all terms share: SymPy has multiplied `2*(x + y)` and `-(x + y)` out by itself."""
         _, value, inexact = pieces[0]
         size = abs(value)
         sign = -1 if all(v < 0 for _, v, _ in pieces) else 1
         shared = len(pieces) > 1 and size * sign != 1 and all(abs(v) == size and i == inexact for _, v, i in pieces)
         if len(pieces) > 1 and sign < 0 and not shared:
-            return (lambda total: self._emit("neg", total)), [(base, -v, i) for base, v, i in pieces]
+            return (lambda total: self.emit("neg", total)), [(base, -v, i) for base, v, i in pieces]
         if not shared or (max(size.numerator, size.denominator) > _EXACT and not inexact):
             return (lambda total: total), pieces
         number, divisor = (Lit(self._float(size * sign)), 1) if inexact else (Lit(size.numerator * sign), size.denominator)
 
-        def scale(total: Atom) -> Atom:
+        def scale(total: Value) -> Value:
             if number.value != 1:
-                total = self._emit("neg", total) if number.value == -1 else self._emit("mul", number, total)
-            return total if divisor == 1 else self._emit("div", total, Lit(divisor))
+                total = self.emit("neg", total) if number.value == -1 else self.emit("mul", number, total)
+            return total if divisor == 1 else self.emit("div", total, Lit(divisor))
 
         return scale, [(base, v / size * sign, False) for base, v, _ in pieces]
 
     # Products and powers
 
-    def _product_form(self, node: int) -> ProductForm | None:
+    def product_form(self, node: int) -> ProductForm | None:
+        """Return a node as a product, None where it is none or was written unevaluated on purpose."""
         head = self.table.heads[node]
         if head not in (sympy.Mul, sympy.Pow, sympy.exp):
             return None
@@ -562,7 +689,7 @@ class _Lowering:
                 return table.node(sympy.exp, (inner,)), abs(coefficient)
         return node, Fraction(1)
 
-    def _power(self, base: int, exponent: Fraction) -> int:
+    def power(self, base: int, exponent: Fraction) -> int:
         """Return the node of a positive power, undoing `_base_and_exponent`."""
         table = self.table
         if exponent == 1:
@@ -572,8 +699,8 @@ class _Lowering:
             return table.node(sympy.exp, (self._term(rest, sign * exponent, inexact=False),))
         return table.node(sympy.Pow, (base, table.number(exponent)))
 
-    def _plan_product(self, node: int) -> _Plan:
-        form = self._product_form(node)
+    def _plan_product(self, node: int) -> Plan:
+        form = self.product_form(node)
         if form is None:  # x*x written unevaluated: as it stands
             parts = list(self.table.args[node])
             return parts, self._fold("mul")
@@ -591,11 +718,11 @@ class _Lowering:
                     return ProductForm(factors, form.coefficient, form.inexact)
         return form
 
-    def _plan_quotient(self, form: ProductForm) -> _Plan:
-        found, rest = self._recovery.cover_product(form)
+    def _plan_quotient(self, form: ProductForm) -> Plan:
+        found, rest = self.recovery.cover_product(form)
         factors = [*rest.factors.items(), *((stage, Fraction(power)) for stage, power in found)]
-        factors.sort(key=lambda item: self._factor_key(item[0]))
-        above = [self._power(base, exponent) for base, exponent in factors if exponent > 0]
+        factors.sort(key=lambda item: self.factor_key(item[0]))
+        above = [self.power(base, exponent) for base, exponent in factors if exponent > 0]
         below = [(base, -exponent) for base, exponent in factors if exponent < 0]
         coefficient, inexact = rest.coefficient, rest.inexact
         numerator, denominator, negate = coefficient, Fraction(1), False
@@ -609,29 +736,29 @@ class _Lowering:
 
     def _assemble_quotient(
         self, above: list[int], below: list[tuple[int, Fraction]], numerator: Fraction, denominator: Fraction, *, inexact: bool, negate: bool
-    ) -> _Plan:
-        bottom = [self._power(base, exponent) for base, exponent in below]
+    ) -> Plan:
+        bottom = [self.power(base, exponent) for base, exponent in below]
         # A name or a number divides; a longer denominator is inverted first, as a stage of its own.
         plain = not bottom or (denominator == 1 and len(bottom) == 1 and self._is_plain(bottom[0]))
         count = len(above)
 
-        def build(atoms: list[Atom]) -> Atom:
+        def build(atoms: list[Value]) -> Value:
             top = list(atoms[:count])
             if numerator != 1 or (inexact and top):
                 top.insert(0, Lit(self._float(numerator)) if inexact else Lit(int(numerator)))
             low = list(atoms[count:])
             if denominator != 1:
                 low.insert(0, Lit(int(denominator)))
-            value = self._fold("mul")(top) if top else None
+            value: Value | None = self._fold("mul")(top) if top else None
             if low:
                 divisor = self._fold("mul")(low)
                 if value is None or plain or isinstance(value, Lit):
-                    value = self._emit("div", Lit(1.0) if value is None else value, divisor)
+                    value = self.emit("div", Lit(1.0) if value is None else value, divisor)
                 else:
-                    value = self._emit("mul", value, self._emit("div", Lit(1.0), divisor))
+                    value = self.emit("mul", value, self.emit("div", Lit(1.0), divisor))
             elif value is None:
                 value = Lit(1)
-            return self._emit("neg", value) if negate else value
+            return self.emit("neg", value) if negate else value
 
         return [*above, *bottom], build
 
@@ -639,42 +766,42 @@ class _Lowering:
         head = self.table.heads[node]
         return node in self._rank or head in (sympy.Symbol, sympy.Dummy, Stage) or self._first_input(node) == _NO_INPUT
 
-    def _fold(self, name: str) -> Callable[[list[Atom]], Atom]:
-        def build(atoms: list[Atom]) -> Atom:
+    def _fold(self, name: str) -> Callable[[list[Value]], Value]:
+        def build(atoms: list[Value]) -> Value:
             value = atoms[0]
             for atom in atoms[1:]:
-                value = self._emit(name, value, atom)
+                value = self.emit(name, value, atom)
             return value
 
         return build
 
-    def _stage_power(self, node: int) -> _Plan | None:
+    def _stage_power(self, node: int) -> Plan | None:
         """Return `exp(2*x)` as the square of a stage `exp(x)`, where there is one."""
         base, exponent = self._base_and_exponent(node)
         if exponent == 1 or base not in self._rank:
             return None
-        return [base], lambda atoms: self._emit("pow", atoms[0], Lit(int(exponent)))
+        return [base], lambda atoms: self.emit("pow", atoms[0], Lit(int(exponent)))
 
-    def _plan_power(self, node: int) -> _Plan:
+    def _plan_power(self, node: int) -> Plan:
         base, exponent = self.table.args[node]
         if self.table.atoms[base] is sympy.E:
-            return [exponent], lambda atoms: self._emit("exp", *atoms)
+            return [exponent], lambda atoms: self.emit("exp", *atoms)
         exact = self.table.value(exponent)
         if exact is None:
-            return [base, exponent], lambda atoms: self._emit("powr", *atoms)
+            return [base, exponent], lambda atoms: self.emit("powr", *atoms)
         value, inexact = exact
         if not inexact:
             form = ProductForm({base: value}) if value else None
-            if form and (value < 0 or self._recovery.cover_product(form)[0]):
+            if form and (value < 0 or self.recovery.cover_product(form)[0]):
                 return self._plan_quotient(form)
             if value == Fraction(1, 2):
-                return [base], lambda atoms: self._emit("sqrt", *atoms)
+                return [base], lambda atoms: self.emit("sqrt", *atoms)
         if value.denominator == 1 and abs(value) <= _EXACT:
             literal = Lit(float(value)) if inexact else Lit(int(value))
-            return [base], lambda atoms: self._emit("pow", atoms[0], literal)
+            return [base], lambda atoms: self.emit("pow", atoms[0], literal)
         literal = Lit(self._float(value))
         note = "nan below 0; cbrt or real_root is the real root" if value.denominator % 2 and not inexact and not self._is_nonnegative(base) else ""
-        return [base], lambda atoms: self._emit("powr", atoms[0], literal, note=note)
+        return [base], lambda atoms: self.emit("powr", atoms[0], literal, note=note)
 
     def _is_nonnegative(self, node: int) -> bool:
         atom: Any = self.table.atoms[node]
@@ -682,23 +809,23 @@ class _Lowering:
 
     # Choices
 
-    def _plan_extremum(self, node: int) -> _Plan:
+    def _plan_extremum(self, node: int) -> Plan:
         # A constant comes first: ties go to the first operand, and the gradient of max(0, x) at 0 is to be 0.
-        parts = sorted(self.table.args[node], key=self._factor_key)
+        parts = sorted(self.table.args[node], key=self.factor_key)
         return parts, self._fold("max" if self.table.heads[node] is sympy.Max else "min")
 
-    def _plan_pieces(self, node: int) -> _Plan:
+    def _plan_pieces(self, node: int) -> Plan:
         pairs = [self.table.args[pair] for pair in self.table.args[node]]
         conditions = [condition for _, condition in pairs]
         if not pairs or not self._covers_everything(conditions):
             help_ = "say what holds everywhere else: end it with a pair `(expr, True)`"
-            raise self._refuse("E155", f"a `Piecewise` in `{self._stage}` has no value where none of its conditions holds", help_)
+            raise self.refuse("E155", f"a `Piecewise` in `{self.stage}` has no value where none of its conditions holds", help_)
         parts = [part for expr, condition in pairs[:-1] for part in (condition, expr)] + [pairs[-1][0]]
 
-        def build(atoms: list[Atom]) -> Atom:
+        def build(atoms: list[Value]) -> Value:
             value = atoms[-1]
             for i in range(len(atoms) - 3, -1, -2):
-                value = self._emit("select", atoms[i], atoms[i + 1], value)
+                value = self.emit("select", atoms[i], atoms[i + 1], value)
             return value
 
         return parts, build
@@ -714,53 +841,53 @@ class _Lowering:
         except Exception:  # noqa: BLE001  SymPy raises anything on conditions it can't decide; then the user has to say
             return False
 
-    def _plan_xor(self, node: int) -> _Plan:
-        def build(atoms: list[Atom]) -> Atom:
+    def _plan_xor(self, node: int) -> Plan:
+        def build(atoms: list[Value]) -> Value:
             value = atoms[0]
             for atom in atoms[1:]:
-                either, both = self._emit("or", value, atom), self._emit("and", value, atom)
-                value = self._emit("and", either, self._emit("not", both))
+                either, both = self.emit("or", value, atom), self.emit("and", value, atom)
+                value = self.emit("and", either, self.emit("not", both))
             return value
 
         return list(self.table.args[node]), build
 
     # Functions without a primitive of their own
 
-    def _plan_polygamma(self, node: int) -> _Plan:
+    def _plan_polygamma(self, node: int) -> Plan:
         order, inner = self.table.args[node]
         exact = self.table.value(order)
         if exact is None or exact[0].denominator != 1 or not 0 <= exact[0] <= _EXACT:
-            raise self._refuse("E150", f"the order of `polygamma` in `{self._stage}` is not a whole number", "its derivative in the order has no closed form")
+            raise self.refuse("E150", f"the order of `polygamma` in `{self.stage}` is not a whole number", "its derivative in the order has no closed form")
         number = int(exact[0])
         if number == 0:
-            return [inner], lambda atoms: self._emit("digamma", *atoms)
-        return [inner], lambda atoms: self._emit("polygamma", Lit(number), *atoms)
+            return [inner], lambda atoms: self.emit("digamma", *atoms)
+        return [inner], lambda atoms: self.emit("polygamma", Lit(number), *atoms)
 
-    def _plan_beta(self, node: int) -> _Plan:
+    def _plan_beta(self, node: int) -> Plan:
         parts = list(self.table.args[node])
-        return (parts * 2)[:2] if len(parts) == 1 else parts, lambda atoms: self._emit("beta", *atoms)
+        return (parts * 2)[:2] if len(parts) == 1 else parts, lambda atoms: self.emit("beta", *atoms)
 
-    def _plan_frac(self, node: int) -> _Plan:
-        return list(self.table.args[node]), lambda atoms: self._emit("sub", atoms[0], self._emit("floor", atoms[0]))
+    def _plan_frac(self, node: int) -> Plan:
+        return list(self.table.args[node]), lambda atoms: self.emit("sub", atoms[0], self.emit("floor", atoms[0]))
 
-    def _plan_arg(self, node: int) -> _Plan:
-        return list(self.table.args[node]), lambda atoms: self._emit("select", self._emit("lt", atoms[0], Lit(0)), Lit(math.pi), Lit(0.0))
+    def _plan_arg(self, node: int) -> Plan:
+        return list(self.table.args[node]), lambda atoms: self.emit("select", self.emit("lt", atoms[0], Lit(0)), Lit(math.pi), Lit(0.0))
 
-    def _plan_fma(self, node: int) -> _Plan:
-        return list(self.table.args[node]), lambda atoms: self._emit("add", self._emit("mul", atoms[0], atoms[1]), atoms[2])
+    def _plan_fma(self, node: int) -> Plan:
+        return list(self.table.args[node]), lambda atoms: self.emit("add", self.emit("mul", atoms[0], atoms[1]), atoms[2])
 
-    def _plan_implies(self, node: int) -> _Plan:
-        return list(self.table.args[node]), lambda atoms: self._emit("or", self._emit("not", atoms[0]), atoms[1])
+    def _plan_implies(self, node: int) -> Plan:
+        return list(self.table.args[node]), lambda atoms: self.emit("or", self.emit("not", atoms[0]), atoms[1])
 
-    def _plan_junction(self, node: int) -> _Plan:
+    def _plan_junction(self, node: int) -> Plan:
         return list(self.table.args[node]), self._fold("and" if self.table.heads[node] is sympy.And else "or")
 
-    def _plan_cut(self, node: int) -> _Plan:
+    def _plan_cut(self, node: int) -> Plan:
         """Plan a stage that was cut by hand: its definition under its name."""
         stage: Any = self.table.atoms[node]
         (definition,) = self.table.args[node]
 
-        def build(atoms: list[Atom]) -> Atom:
+        def build(atoms: list[Value]) -> Value:
             self._name(definition, stage.name)
             self._file(definition)
             self._rank.setdefault(node, self._rank.get(definition, 0))
@@ -773,21 +900,22 @@ def _infinite_name(atom: Any) -> str:
     return {sympy.nan: "nan", sympy.zoo: "complex infinity", sympy.oo: "infinity", -sympy.oo: "infinity"}.get(atom, f"`{type(atom).__name__}`")
 
 
-_PLANNERS: Final[Mapping[type[sympy.Basic], Callable[[_Lowering, int], _Plan]]] = {
-    sympy.Add: _Lowering._plan_sum,  # noqa: SLF001  its own dispatch, as all below
-    sympy.Mul: _Lowering._plan_product,  # noqa: SLF001
-    sympy.Pow: _Lowering._plan_power,  # noqa: SLF001
-    sympy.Max: _Lowering._plan_extremum,  # noqa: SLF001
-    sympy.Min: _Lowering._plan_extremum,  # noqa: SLF001
-    sympy.Piecewise: _Lowering._plan_pieces,  # noqa: SLF001
-    sympy.And: _Lowering._plan_junction,  # noqa: SLF001
-    sympy.Or: _Lowering._plan_junction,  # noqa: SLF001
-    sympy.Xor: _Lowering._plan_xor,  # noqa: SLF001
-    sympy.Implies: _Lowering._plan_implies,  # noqa: SLF001
-    sympy.polygamma: _Lowering._plan_polygamma,  # noqa: SLF001
-    sympy.beta: _Lowering._plan_beta,  # noqa: SLF001
-    sympy.frac: _Lowering._plan_frac,  # noqa: SLF001
-    sympy.arg: _Lowering._plan_arg,  # noqa: SLF001
-    cfunctions.fma: _Lowering._plan_fma,  # noqa: SLF001
-    Stage: _Lowering._plan_cut,  # noqa: SLF001
+PLANNERS: Final[Mapping[type[sympy.Basic], Callable[[Lowering, int], Plan]]] = {
+    sympy.Add: Lowering._plan_sum,  # noqa: SLF001  its own dispatch, as all below
+    sympy.Mul: Lowering._plan_product,  # noqa: SLF001
+    sympy.Pow: Lowering._plan_power,  # noqa: SLF001
+    sympy.Max: Lowering._plan_extremum,  # noqa: SLF001
+    sympy.Min: Lowering._plan_extremum,  # noqa: SLF001
+    sympy.Piecewise: Lowering._plan_pieces,  # noqa: SLF001
+    sympy.And: Lowering._plan_junction,  # noqa: SLF001
+    sympy.Or: Lowering._plan_junction,  # noqa: SLF001
+    sympy.Xor: Lowering._plan_xor,  # noqa: SLF001
+    sympy.Implies: Lowering._plan_implies,  # noqa: SLF001
+    sympy.polygamma: Lowering._plan_polygamma,  # noqa: SLF001
+    sympy.beta: Lowering._plan_beta,  # noqa: SLF001
+    sympy.frac: Lowering._plan_frac,  # noqa: SLF001
+    sympy.arg: Lowering._plan_arg,  # noqa: SLF001
+    cfunctions.fma: Lowering._plan_fma,  # noqa: SLF001
+    Stage: Lowering._plan_cut,  # noqa: SLF001
 }
+_ARRAY_PLANNERS: Final[Mapping[type[sympy.Basic], Callable[[Lowering, int], Plan]]] = {**sympy_indices.PLANNERS, **sympy_matrices.PLANNERS}

@@ -1098,6 +1098,34 @@ stack = define(
 )
 
 
+def _matrix_form(*, shape: tuple[int, int]) -> Form:
+    rows, columns = shape
+    lines = [", ".join(f"{{{row * columns + column}}}" for column in range(columns)) for row in range(rows)]
+    return pattern(f"np.array([{', '.join(f'[{line}]' for line in lines)}])", Prec.ATOM, Prec.TEST, imports=_NUMPY)
+
+
+def _matrix_shape(*entries: Shape, shape: tuple[int, int]) -> Shape:
+    if any(entries) or len(entries) != shape[0] * shape[1]:
+        raise ValueError(f"{len(entries)} numbers for a matrix of shape {show_shape(shape)}")
+    return shape
+
+
+matrix = define(
+    name="matrix",
+    sympy=no_sympy,
+    impl=lambda *entries, shape: np.array(entries).reshape(shape),
+    forms=forms(_matrix_form),
+    vjp=EachOperand(lambda i, ct, ans, *entries, shape: getitem(ct, index=divmod(i, shape[1]))),
+    samples=((1.5, 2.0),),
+    array_samples=((((),) * 6, {"shape": (2, 3)}), (((),), {"shape": (1, 1)})),
+    shape=_matrix_shape,
+    total=True,
+    cost=0,
+    short="mat",
+    notes="A matrix of numbers, written out row by row.",
+)
+
+
 def _pad_shape(x: Shape, *, widths: tuple[tuple[Dim, Dim], ...]) -> Shape:
     if len(x) != len(widths):
         raise ValueError(f"{len(widths)} pairs of widths for an array of shape {show_shape(x)}")
