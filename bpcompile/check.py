@@ -18,7 +18,8 @@ import gc
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, Final, Literal
@@ -27,6 +28,7 @@ import numpy as np
 from mpmath import mp
 
 from bpcompile import gates as gate_proofs
+from bpcompile.array_oracle import ArrayTape, choose_sizes, index_bounds, instantiate, work_of, works_on_axes
 from bpcompile.cost import Cost, count
 from bpcompile.emit import Emitted
 from bpcompile.exact import DIGITS, WORKING_DIGITS, TooLarge
@@ -54,6 +56,9 @@ _FAST_RELATIVE: Final = 1e-8
 _VANISHED: Final = 1e-100
 #: Work (equations times points) that exploring and edge points may take.
 _WORK: Final = 200_000
+#: Multiplications that one run at 50 digits, and one in double precision, of a program with axes may take.
+_HIGH_WORK: Final = 120_000
+_DOUBLE_WORK: Final = 100_000_000
 #: Branches never taken that are named.
 _LISTED: Final = 4
 
@@ -75,6 +80,7 @@ class Whole:
         float_error: The largest relative error of the text in double precision at these points; None if not run.
         edges: At how many edge points the text agrees with the program.
         detail: Why it failed or is unchecked.
+        sizes: Of programs with axes: the sizes that names stood for, and at how many others the text was compared.
     """
 
     status: Literal["passed", "failed", "unchecked"]
@@ -84,6 +90,7 @@ class Whole:
     float_error: float | None = None
     edges: int = 0
     detail: str = ""
+    sizes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,7 @@ class Certificate:
         """Return short ASCII lines for the header of the emitted file; the same for the same input, on every run."""
         lines: list[str] = []
         by_status = {status: [g.name for g in self.gates if g.status == status] for status in ("proved", "numeric", "unchecked", "failed")}
-        words = {"proved": "proved with SymPy", "numeric": f"equal to SymPy's at {DIGITS} digits", "unchecked": "not checked", "failed": "WRONG"}
+        words = {"proved": "proved with SymPy", "numeric": f"equal to the derivative at {DIGITS} digits", "unchecked": "not checked", "failed": "WRONG"}
         parts = [f"{len(names)} {words[status]}" for status, names in by_status.items() if names]
         if parts:
             lines.append("derivative rules: " + ", ".join(parts))
@@ -120,6 +127,8 @@ class Certificate:
             lines.append(f"value and gradient equal {whole.compared}: {whole.points} points, relative error {_below(whole.error)}")
             if whole.float_error is not None:
                 lines.append(f"in double precision: relative error {_below(whole.float_error)} at these points")
+            if whole.sizes:
+                lines.append(f"sizes: {whole.sizes}")
             if whole.edges:
                 lines.append(f"zeros, ties and large values: {whole.edges} points agree with the program")
         elif whole.status == "failed":
@@ -192,7 +201,7 @@ def _certify(primal: Program, emitted: Emitted, level: Level, gradient: Program 
         return Certificate(ok=False, gates=(), whole=Whole("failed", detail=f"the emitted text is not Python: {error}"))
     with mp.workdps(WORKING_DIGITS):
         report("checking derivative rules")
-        gates = gate_proofs.prove(primal)
+        gates = gate_proofs.prove(primal, _small_sizes(primal))
         check = _Check(primal, emitted, tree, gradient, report, high=level == "full")
         whole = check.run()
         kinks = _kinks(primal)
@@ -200,6 +209,13 @@ def _certify(primal: Program, emitted: Emitted, level: Level, gradient: Program 
     unchecked += check.unchecked
     ok = whole.status != "failed" and all(g.status != "failed" for g in gates)
     return Certificate(ok=ok, gates=gates, whole=whole, unchecked=tuple(dict.fromkeys(unchecked)), kinks=kinks, cost=cost)
+
+
+def _small_sizes(primal: Program) -> dict[str, int] | None:
+    try:
+        return choose_sizes(primal)
+    except Unsupported:
+        return None
 
 
 class _Failed(Exception):  # noqa: N818  ends the check with a verdict
@@ -222,6 +238,14 @@ class _Point:
     high_direction: list[Any] = field(default_factory=list)
 
 
+class _Elements:
+    """Forward mode along every element of every input: gradients element by element."""
+
+    def __init__(self, tape: ArrayTape) -> None:
+        self.wanted = tape.wanted
+        self.evaluate = tape.gradients
+
+
 class _Check:
     """The whole-function check of one text."""
 
@@ -241,8 +265,13 @@ class _Check:
         self.edges = 0
         self.sides: dict[int, tuple[bool, bool]] = {}
         self.size = max(1, len(primal.eqns))
-        self.reference: SympyReference | None = None
-        self._tapes: dict[bool, Tape] = {}
+        self.reference: SympyReference | _Elements | None = None
+        self._tapes: dict[bool, Tape | ArrayTape] = {}
+        self.cost_of_point = 0
+        #: In how many other sizes the text was compared in double precision.
+        self.other_sizes = 0
+        #: Of programs with axes: the numbers that stand for the names of sizes.
+        self.sizes: dict[str, int] | None = None
 
     def run(self) -> Whole:
         """Return the verdict."""
@@ -253,7 +282,13 @@ class _Check:
         except _Unchecked as reason:
             self.unchecked.append(str(reason))
             return Whole("unchecked", self.compared, self.points, self.error, self.float_error, self.edges, str(reason))
-        return Whole("passed", self.compared, self.points, self.error, self.float_error, self.edges)
+        return Whole("passed", self.compared, self.points, self.error, self.float_error, self.edges, sizes=self._show_sizes())
+
+    def _show_sizes(self) -> str:
+        if not self.sizes:
+            return ""
+        text = ", ".join(f"{name} = {size}" for name, size in self.sizes.items())
+        return text + (f"; {self.other_sizes} more in double precision, 1 among them" if self.other_sizes else "")
 
     def _run(self) -> None:
         try:
@@ -261,18 +296,40 @@ class _Check:
         except NotRunnable as error:
             raise _Failed(str(error)) from error
         self._map_inputs()
+        if works_on_axes(self.primal):
+            self._choose_sizes()
         elements = sum(math.prod(s) for s in self.layout.output_shapes)
-        if elements > 4096:
+        if elements > 4096 and self.sizes is None:
             msg = f"{elements} output elements are too many"
             raise _Unchecked(msg)
-        self._choose_reference()
+        try:
+            self._choose_reference()
+        except Unsupported as reason:
+            raise _Unchecked(str(reason)) from reason
         self.report("comparing values and gradients")
         self._compare_points()
+        if self.sizes is not None:
+            self._compare_other_sizes()
         if self.high:
             self._compare_doubles()
             self.report("comparing edge points")
             self._compare_edges()
             self._list_branches()
+
+    def _choose_sizes(self) -> None:
+        """Give the names of sizes small numbers; where sizes that are fixed are large, double precision must do."""
+        try:
+            self.sizes = choose_sizes(self.primal)
+        except Unsupported as reason:
+            raise _Unchecked(str(reason)) from reason
+        self.layout = Layout(self.primal, sizes=self.sizes)
+        self.size = work_of(self.primal, self.sizes)
+        if self.high and self.size * 10 > _HIGH_WORK:
+            self.high = False
+            self.unchecked.append("values at 50 digits: the sizes are too large")
+        if self.size > _DOUBLE_WORK:
+            msg = f"about {self.size:.0e} multiplications are too many"
+            raise _Unchecked(msg)
 
     # -- inputs
 
@@ -308,37 +365,50 @@ class _Check:
     # -- the other side of the comparison
 
     def _choose_reference(self) -> None:
-        if self.high:
+        if self.high and self.sizes is not None:
+            tape = self._tape(high=True)
+            assert isinstance(tape, ArrayTape)  # as the sizes say
+            elements = sum(math.prod(self.layout.concrete(v.shape)) for v in tape.wanted)
+            self.cost_of_point = self.size * (elements + 10)
+            if self.cost_of_point <= _HIGH_WORK:
+                self.reference = _Elements(tape)
+            else:
+                self.cost_of_point = self.size * 11
+        elif self.high:
             self.report("differentiating with SymPy")
             try:
                 self.reference = SympyReference(self.primal)
             except Unsupported:
                 self.reference = None
-        if self.reference is not None:
+        if isinstance(self.reference, SympyReference):
             self.compared = f"SymPy's derivative at {DIGITS} digits"
             return
         self.compared = f"forward mode at {DIGITS} digits" if self.high else "forward mode in double precision"
-        try:
-            self._tape(high=self.high)
-        except Unsupported as reason:
-            raise _Unchecked(str(reason)) from reason
+        if self.sizes is not None and self.reference is not None:
+            self.compared += ", element by element"
+        self._tape(high=self.high)
 
-    def _tape(self, *, high: bool) -> Tape:
+    def _tape(self, *, high: bool) -> Tape | ArrayTape:
         if high not in self._tapes:
-            self._tapes[high] = Tape(self.primal, high=high)
+            self._tapes[high] = Tape(self.primal, high=high) if self.sizes is None else ArrayTape(self.primal, self.sizes, high=high)
         return self._tapes[high]
 
     # -- generic points
 
     def _compare_points(self) -> None:
         # In double precision the comparison itself sorts points out.
-        filter_tape = Tape(self.primal, high=False, derivatives=False) if self.high else None
+        filter_tape: Tape | ArrayTape | None = None
+        if self.high:
+            filter_tape = Tape(self.primal, high=False, derivatives=False) if self.sizes is None else self._tape(high=False)
         wanted = _POINTS if self.high else _FAST_POINTS
         least = _LEAST if self.high else _FAST_POINTS
+        if self.sizes is not None and self.cost_of_point > _HIGH_WORK // 3:
+            wanted = least
         explored = 0
         budget = max(2 * _POINTS, min(_EXPLORED, _WORK // self.size))
         self.generic: list[tuple[_Point, Outcome]] = []
-        tried = _candidates(self.primal, self.layout, self.high)
+        bounds = index_bounds(self.primal, self.layout.sizes)
+        tried = _candidates(self.primal, self.layout, self.high, bounds)
         for attempt, (numbers, ordinary) in enumerate(tried):
             enough = self.points >= wanted
             if (enough and (self._covered() or explored >= budget or not self.high)) or attempt >= _CANDIDATES + _EXPLORED:
@@ -350,6 +420,8 @@ class _Check:
                 self.points += self._compare_fast(point)
                 continue
             explored += enough
+            if enough and self.sizes is not None and not self._may_add_side(point):
+                continue
             self._compare_high(point, ordinary=ordinary, extra=enough)
         if self.points < least:
             msg = f"only {self.points} points where value and derivative are finite" if self.points else "no point where value and derivative are finite"
@@ -362,7 +434,7 @@ class _Check:
             return True
         return all(self.sides.get(site, (False, False)) == (True, True) for site in range(len(self.execution.sites)))
 
-    def _point(self, numbers: list[Any], seed: int) -> _Point:
+    def _point(self, numbers: list[Any], seed: int, *, high: bool | None = None) -> _Point:
         source = random.Random(7000 + seed)  # noqa: S311  reproducible points, not secrets
         script = self.emitted.layout == "script"
         upstream = [_like(shape, lambda: 1.0 if script else _generic(source, 1.0, "mixed")) for shape in self.layout.output_shapes]
@@ -371,7 +443,10 @@ class _Check:
             _like(np.shape(n), lambda: _generic(source, 1.0, "mixed")) if i in places else _like(np.shape(n), lambda: 0.0) for i, n in enumerate(numbers)
         ]
         point = _Point(numbers, upstream, direction)
-        if self.high:
+        for value in (*numbers, *upstream):
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False  # emitted code changes neither its inputs nor upstream gradients
+        if self.high if high is None else high:
             point.high, point.high_upstream, point.high_direction = ([_to_high(v) for v in part] for part in (numbers, upstream, direction))
         return point
 
@@ -431,6 +506,13 @@ class _Check:
         for site, (no, yes) in sides.items():
             before = self.sides.get(site, (False, False))
             self.sides[site] = (before[0] or no, before[1] or yes)
+
+    def _may_add_side(self, point: _Point) -> bool:
+        """Whether a run in double precision, which is cheap, takes a side that was not seen."""
+        try:
+            return self._adds_side(self._execute(point, high=False))
+        except (ArithmeticError, ValueError):
+            return True
 
     def _adds_side(self, outcome: Outcome) -> bool:
         for site, (no, yes) in outcome.sides.items():
@@ -632,12 +714,39 @@ class _Check:
             for g, w in zip(got, wanted, strict=True):
                 if not math.isfinite(g):
                     self.unchecked.append(f"double precision: a result is not finite at {self._where(point)}")
+                elif self.sizes is not None:
+                    continue
                 elif abs(w) > 1e-30:
                     worst = max(worst, float(abs(mp.mpf(float(g)) - w) / abs(w)))
+            if self.sizes is not None:
+                worst = max(worst, self._compare_arrays(point, outcome, exact_outcome))
         self.float_error = worst
 
+    def _compare_arrays(self, point: _Point, outcome: Outcome, exact_outcome: Outcome) -> float:
+        """Return the largest error of an array in double precision, relative to its largest element; fail beyond what rounding explains."""
+        moved: list[Any] | None = None
+        worst = 0.0
+        parts = [*zip(outcome.values, exact_outcome.values, strict=True), *zip(outcome.gradients, exact_outcome.gradients, strict=True)]
+        names = [*(f"value `{n}`" for n in self.emitted.outputs), *(f"gradient `{n}`" for n in self._gradient_names())]
+        for k, (got, want) in enumerate(parts):
+            size = max((abs(w) for w in _flat(want)), default=mp.mpf(0))
+            distance = max((abs(mp.mpf(float(g)) - w) for g, w in zip(_flat(got), _flat(want), strict=True) if math.isfinite(g)), default=mp.mpf(0))
+            if size > 1e-30:
+                worst = max(worst, float(distance / size))
+            if distance <= _FAST_RELATIVE * size + mp.mpf("1e-300"):
+                continue
+            if moved is None:
+                again = self._execute(_Point([], [], [], [_frozen(_nudged(v)) for v in point.high], point.high_upstream), high=True)
+                moved = [*again.values, *again.gradients]
+            spread = max((abs(m - w) for m, w in zip(_flat(moved[k]), _flat(want), strict=True)), default=mp.mpf(0))
+            scale = max((abs(mp.mpf(float(e))) for v in (*point.numbers, *point.upstream) for e in _flat(v)), default=mp.mpf(1))
+            if distance > 10**6 * spread + mp.mpf("1e-12") * scale:
+                msg = f"in double precision {names[k]} is off by {mp.nstr(distance, 3)} at {self._where(point)}"
+                raise _Failed(msg)
+        return worst
+
     def _program_raises(self, point: _Point) -> bool:
-        if self.gradient is None:
+        if self.gradient is None or self.sizes is not None:
             return False
         try:
             self._program_results(point)
@@ -653,11 +762,35 @@ class _Check:
         except (ArithmeticError, ValueError, TypeError):
             return True
 
+    def _compare_other_sizes(self) -> None:
+        """Compare in double precision where names of sizes are larger, and where one of them is 1."""
+        assert self.sizes is not None  # callers have checked
+        before = self.layout, self._tapes, self.error, self.sizes
+        for least, ones in [(5, ""), *((2, name) for name in self.sizes)]:
+            try:
+                self.sizes = choose_sizes(self.primal, least=least, ones=ones)
+                work = work_of(self.primal, self.sizes)
+                if self.sizes == before[3] or work > _DOUBLE_WORK:
+                    continue
+                self.layout, self._tapes = Layout(self.primal, sizes=self.sizes), {}
+                self._tape(high=False)
+            except Unsupported:
+                continue  # there are no such sizes
+            tried = _candidates(self.primal, self.layout, False, index_bounds(self.primal, self.sizes))
+            for attempt, (numbers, _) in enumerate(itertools.islice(tried, 12)):
+                if self._compare_fast(self._point(numbers, attempt, high=False)):
+                    self.other_sizes += 1
+                    break
+        self.layout, self._tapes, self.error, self.sizes = before
+
     # -- edge points
 
     def _compare_edges(self) -> None:
         """Where guards and kinks are, the text must do what the program does: same values, nan for nan, error for error."""
         if self.gradient is None:
+            return
+        if self.sizes is not None:
+            self._compare_array_edges()
             return
         unit = Layout(self.primal, unit=True)
         if any(isinstance(d, int) and d != 1 for v in unit.inputs for d in v.shape):
@@ -709,6 +842,77 @@ class _Check:
                 msg = f"`{name}` is {g!r}, the program gives {w!r}, at {self._where(point)}"
                 raise _Failed(msg)
         self.edges += 1
+
+    def _compare_array_edges(self) -> None:
+        """The same for arrays: all elements special, or drawn from few numbers, so that there are ties."""
+        program = self.gradient
+        assert program is not None and self.sizes is not None  # callers have checked  # noqa: PT018
+        concrete = program.with_eqns(instantiate(program, self.sizes))
+        bounds = index_bounds(self.primal, self.sizes)
+        source = random.Random(9_001)  # noqa: S311  reproducible points, not secrets
+        kinds: list[Callable[[], float]] = [partial(float, s) for s in _SPECIAL if abs(s) <= 40 and s != 0.5]
+        kinds += [partial(source.choice, few) for few in ((0.0, 1.0), (-1.0, 0.0, 1.0), (0.5, 2.0), (-40.0, 1.0, 40.0), (-800.0, 0.0, 800.0))] * 2
+        for draw in kinds[: max(4, _WORK // self.size)]:
+            numbers = [
+                _positions(source, v, self.layout.concrete(v.shape), bounds.get(v)) if v.dtype != "float" else _like(self.layout.concrete(v.shape), draw)
+                for v in self.layout.inputs
+            ]
+            upstream = [_like(s, lambda: 1.0 if self.emitted.layout == "script" else _generic(source, 1.0, "mixed")) for s in self.layout.output_shapes]
+            point = _Point([_frozen(n) for n in numbers], [_frozen(u) for u in upstream], [])
+            try:
+                want = self._array_results(concrete, point)
+                moved = self._array_results(concrete, _Point([_nudged_double(n) for n in numbers], upstream, []))
+            except (ArithmeticError, ValueError):
+                continue  # a singular matrix: NumPy raises in the text as well
+            self._compare_array_edge(point, want, moved)
+
+    def _compare_array_edge(self, point: _Point, want: list[Any], moved: list[Any]) -> None:
+        try:
+            outcome = self._execute(point, high=False)
+        except (ArithmeticError, ValueError) as error:
+            msg = f"the emitted text raises {type(error).__name__}: {error}, at {self._where(point)}; the program doesn't"
+            raise _Failed(msg) from error
+        self._see(outcome.sides)
+        names = [*self.emitted.outputs, *self.emitted.outputs, *self._gradient_names()]
+        got = [*outcome.values, *outcome.plain, *outcome.gradients]
+        outputs = len(self.emitted.outputs)
+        # The text adds in another order than the program: how far that moves a result, a last digit of the inputs shows.
+        scale = max((abs(float(e)) for v in (*point.numbers, *point.upstream) for e in _flat(v)), default=1.0)
+        for name, result, *others in zip(names, got, [*want[:outputs], *want], [*moved[:outputs], *moved], strict=True):
+            g = np.asarray(result, dtype=float)
+            w, again = (np.broadcast_to(np.asarray(x, dtype=float), g.shape) for x in others)
+            known = np.isfinite(w) & np.isfinite(again)
+            with np.errstate(all="ignore"):  # infinities
+                spread = np.max(np.abs(again - w), where=known, initial=0.0)
+                allowed = 1e-9 * np.max(np.abs(w), where=known, initial=0.0) + 1e4 * spread + 1e-13 * scale
+                wrong = (np.isfinite(g) != np.isfinite(w)) | (np.isfinite(g) & np.isfinite(w) & ~(np.abs(g - w) <= allowed))
+            if wrong.any():
+                at = tuple(int(i) for i in np.argwhere(wrong)[0])
+                msg = f"`{name}` holds {float(g[at])!r}, the program gives {float(w[at])!r}, at {self._where(point)}"
+                raise _Failed(msg)
+        self.edges += 1
+
+    def _array_results(self, program: Program, point: _Point) -> list[Any]:
+        """Evaluate a program with adjoints at concrete sizes: outputs, then gradients in the order of the text."""
+        numbers = dict(zip(self.layout.inputs, point.numbers, strict=True))
+        by_name = {p.name: list(p.leaves()) for p in self.primal.params}
+        seeds = {o.name: u for o, u in zip(self.primal.outputs, point.upstream, strict=True)}
+        inputs: dict[Var, Any] = {}
+        for param in program.params:
+            if param.seed is not None:
+                inputs.update(dict.fromkeys(param.leaves(), seeds[param.seed]))
+                continue
+            for own, var in zip(by_name[param.name], param.leaves(), strict=True):
+                inputs[var] = numbers[own]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # means of nothing
+            env = evaluate(program, inputs, meaning=_numpy_meaning)
+
+        def read(atom: Var | Lit) -> Any:
+            return atom.value if isinstance(atom, Lit) else env[atom]
+
+        by_place = {self._place.get(v, -1): atom for v, atom in program.gradients.items()}
+        return [read(o.atom) for o in program.outputs] + [read(by_place.get(i, Lit(0.0))) for i in self._gradient_places()]
 
     def _program_results(self, point: _Point) -> list[float]:
         """Evaluate the program with adjoints at scalar inputs: outputs, then gradients in the order of the text."""
@@ -777,8 +981,8 @@ def _numpy_meaning(primitive: Primitive) -> Callable[..., Any]:
 # -- points
 
 
-def _candidates(primal: Program, layout: Layout, high: bool) -> Iterator[tuple[list[Any], bool]]:  # noqa: FBT001  internal
-    """Yield input points, and whether they are of ordinary size; the same on every run."""
+def _candidates(primal: Program, layout: Layout, high: bool, bounds: Mapping[Var, int]) -> Iterator[tuple[list[Any], bool]]:  # noqa: FBT001  internal
+    """Yield input points, and whether they are of ordinary size; the same on every run. Whole numbers lie within `bounds`."""
     examples = _examples(primal, layout)
     ordinary: list[tuple[str, float]] = [
         ("mixed", 1.0),
@@ -807,10 +1011,24 @@ def _candidates(primal: Program, layout: Layout, high: bool) -> Iterator[tuple[l
         for mode, scale in kinds:
             numbers: list[Any] = []
             for i, var in enumerate(layout.inputs):
+                if var.dtype != "float":
+                    numbers.append(_positions(source, var, layout.concrete(var.shape), bounds.get(var)))
+                    continue
                 centre = examples[i] if mode == "near" and examples is not None else None
                 draw = partial(_generic, source, scale, "mixed" if mode == "near" else mode) if centre is None else partial(_near, source, scale, centre)
-                numbers.append(_like(layout.concrete(var.shape), draw))
+                drawn = _like(layout.concrete(var.shape), draw)
+                if mode == "positive" and len(var.shape) > 1 and var.shape[-1] == var.shape[-2]:
+                    drawn = drawn + len(drawn[-1]) * scale * np.eye(drawn.shape[-1])  # regular, and positive definite where that is asked for
+                numbers.append(drawn)
             yield numbers, kinds is ordinary
+
+
+def _positions(source: random.Random, var: Var, shape: tuple[int, ...], bound: int | None) -> Any:
+    """Draw truth values, or whole numbers: positions in an axis, counted from the end at times, some twice."""
+    low, high = (-2, 3) if bound is None else (-1, max(1, bound))
+    draw = (lambda: source.random() < 0.5) if var.dtype == "bool" else (lambda: source.randrange(low, high) if bound != 0 else 0)
+    drawn = _like(shape, draw)
+    return drawn.astype(var.dtype) if isinstance(drawn, np.ndarray) else np.asarray(drawn, dtype=var.dtype)
 
 
 def _near(source: random.Random, spread: float, centre: float) -> float:
@@ -892,20 +1110,32 @@ def _like(shape: tuple[int, ...], draw: Callable[[], float]) -> Any:
     return array
 
 
+def _frozen(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        value.flags.writeable = False
+    return value
+
+
 def _to_high(value: Any) -> Any:
     if isinstance(value, np.ndarray):
+        if value.dtype.kind in "iub":
+            return value
         array = np.empty(value.shape, dtype=object)
         for index in np.ndindex(*value.shape):
             array[index] = mp.mpf(float(value[index]))
-        return array
+        return _frozen(array)
     return mp.mpf(value)
 
 
 def _nudged(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
+        return value
     return value * (1 + mp.mpf("3e-17"))
 
 
 def _nudged_double(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
+        return value
     return value * (1 + 2.0**-50)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from mpmath import mp
 
 from bpcompile import exact
+from bpcompile.array_execution import ARRAYS, LINALG, STRIDE_TRICKS, as_floats, as_numbers, kind_of
 from bpcompile.emit import Emitted
 from bpcompile.ir import Param, Tree, Var
 
@@ -372,7 +373,13 @@ def _first_assignment(tree: ast.Module, name: str) -> ast.expr | None:
 #: The functions that the layouts define.
 _COMPUTING: Final = frozenset({"value", "value_and_grad", "forward", "backward"})
 #: Calls whose arguments are sizes and axes, not values.
-_STRUCTURAL: Final = frozenset({"broadcast_to", "empty", "expand_dims", "ones", "range", "reshape", "squeeze", "sum", "swapaxes", "transpose", "zeros"})
+_STRUCTURAL: Final = frozenset({
+    "_same_size", "arange", "argmax", "argmin", "broadcast_to", "cumprod", "cumsum", "diagonal", "empty", "expand_dims", "eye", "full", "matrix_power", "max",
+    "mean", "min", "norm", "ones", "pad", "prod", "range", "repeat", "reshape", "roll", "sliding_window_view", "squeeze", "std", "sum", "swapaxes",
+    "tensordot", "tile", "transpose", "tril", "triu", "var", "zeros",
+})  # fmt: skip
+#: Those of them that are no functions of NumPy's.
+_OF_SIZES: Final = frozenset({"_same_size", "range"})
 _RISKY: Final[dict[type[ast.operator], str]] = {ast.Div: "_divide", ast.Pow: "_power", ast.Mod: "_modulo", ast.FloorDiv: "_floor_divide"}
 
 
@@ -388,6 +395,7 @@ class _Rewriter(ast.NodeTransformer):
         self.script_inputs = {name: f"_input_{i}" for i, (_, name) in enumerate(emitted.params)} if emitted.layout == "script" else {}
         self.names: dict[tuple[type, str], str] = {}
         self.quiet = False
+        self.sizes = False
 
     # -- statements
 
@@ -498,6 +506,8 @@ class _Rewriter(ast.NodeTransformer):
         value = node.value
         if not self.high or isinstance(value, bool) or not isinstance(value, int | float):
             return node
+        if self.sizes and isinstance(value, int):
+            return node
         key = (type(value), repr(value))
         name = self.names.get(key)
         if name is None:
@@ -508,10 +518,6 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         node.value = self.visit(node.value)
         return node
-
-    def visit_keyword(self, node: ast.keyword) -> ast.AST:
-        # `axis=0` is a place, not a value.
-        return self.generic_visit(node) if _holds_value(node.value) else node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return node
@@ -535,17 +541,13 @@ class _Rewriter(ast.NodeTransformer):
             args = [self.visit(a) for a in node.args]
             return ast.copy_location(ast.Call(ast.Name("_where", ast.Load()), [ast.Constant(site), *args], []), node)
         node.func = self.visit(function)
+        # The first argument of np.sum(x, axis) is a value, the others are sizes; so are all of x.sum(axis).
+        before, self.sizes = self.sizes, name in _STRUCTURAL and (isinstance(function, ast.Attribute) or name in _OF_SIZES)
+        node.args = [self.visit(a) for a in node.args]
+        self.sizes = True
         node.keywords = [self.visit(k) for k in node.keywords]
-        if name in _STRUCTURAL:
-            # The first argument of np.sum(x, axis) is a value, the others are sizes; so are all of x.sum(axis).
-            node.args = [self.visit(a) if _holds_value(a) else a for a in node.args]
-        else:
-            node.args = [self.visit(a) for a in node.args]
+        self.sizes = before
         return node
-
-
-def _holds_value(argument: ast.expr) -> bool:
-    return not all(isinstance(n, ast.Constant | ast.Tuple | ast.List | ast.UnaryOp | ast.USub | ast.Load) for n in ast.walk(argument))
 
 
 # -- the counterparts at 50 digits
@@ -570,9 +572,18 @@ def _call_any(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _divide = _call_any(exact.divide)
-_power = _call_any(exact.power)
+_raised = _call_any(exact.power)
 _modulo = _call_any(exact.modulo)
-_floor_divide = _call_any(exact.floor_divide)
+_floored = _call_any(exact.floor_divide)
+
+
+def _power(a: Any, b: Any) -> Any:
+    # Sizes stay whole numbers of Python's.
+    return a**b if isinstance(a, int) and isinstance(b, int) and b >= 0 else _raised(a, b)
+
+
+def _floor_divide(a: Any, b: Any) -> Any:
+    return a // b if isinstance(a, int) and isinstance(b, int) else _floored(a, b)
 
 
 def _invert(value: Any) -> Any:
@@ -586,17 +597,17 @@ def _where(recorder: _Recorder, site: int, condition: Any, a: Any, b: Any, *, hi
     return _elementwise(lambda c, x, y: x if c else y, 3)(condition, a, b)
 
 
-def _as_array(value: Any) -> Any:
-    return np.asarray(value, dtype=object)
+_as_array: Final = as_numbers
 
 
 def _attribute(value: Any, name: str) -> Any:
     """Return an attribute of a number or array, as if it were a NumPy array of floats."""
     if name == "astype":
-        return lambda *_, **__: _as_array(value).copy()
+        return lambda dtype, *_, **__: as_floats(value) if kind_of(dtype) == "f" else np.asarray(value).astype(dtype)
     if name == "dtype":
-        return np.dtype(float)
-    if isinstance(value, mp.mpf | int | float | bool | np.ndarray):
+        kept = isinstance(value, np.ndarray | np.generic) and np.asarray(value).dtype.kind in "iub"
+        return np.asarray(value).dtype if kept else np.dtype(float)
+    if isinstance(value, mp.mpf | int | float | bool | np.ndarray | np.generic):
         return getattr(_as_array(value), name)
     return getattr(value, name)
 
@@ -712,12 +723,18 @@ def _filled(value: Any) -> Callable[..., Any]:
 
 def _full(shape: Any, value: Any, *_: Any, **__: Any) -> Any:
     array = np.empty(shape, dtype=object)
+    value = _unboxed(value)
     array[...] = mp.mpf(value) if not isinstance(value, np.ndarray) else value
     return array
 
 
 def _keep(value: Any, *_: Any, **__: Any) -> Any:
-    return _as_array(value)
+    return _unboxed(_as_array(value))
+
+
+def _unboxed(array: Any) -> Any:
+    """Return the number of an array without axes: NumPy would put the array itself into an array of objects."""
+    return array[()] if isinstance(array, np.ndarray) and not array.ndim and array.dtype == object else array
 
 
 _NUMPY: Final[dict[str, Any]] = {
@@ -737,7 +754,6 @@ _NUMPY: Final[dict[str, Any]] = {
     "square": lambda x: x * x,
     "negative": lambda x: -x,
     "reciprocal": lambda x: _divide(mp.mpf(1), x),
-    "add": lambda x, y: x + y,
     "subtract": lambda x, y: x - y,
     "multiply": lambda x, y: x * y,
     "deg2rad": lambda x: x * mp.pi / 180,
@@ -765,7 +781,7 @@ _NUMPY: Final[dict[str, Any]] = {
     "ones_like": lambda x, *_, **__: _full(np.shape(x), 1),
     "empty_like": lambda x, *_, **__: _full(np.shape(x), 0),
     "full_like": lambda x, value, *_, **__: _full(np.shape(x), value),
-    "broadcast_to": lambda x, shape, **__: np.broadcast_to(_as_array(x), shape),
+    "broadcast_to": lambda x, shape, **__: _unboxed(np.broadcast_to(_as_array(x), shape)),
     "broadcast_shapes": np.broadcast_shapes,
     "sum": lambda x, axis=None, keepdims=False, **__: np.sum(_as_array(x), axis=axis, keepdims=keepdims),
     "shape": np.shape,
@@ -775,14 +791,17 @@ _NUMPY: Final[dict[str, Any]] = {
     "ravel": lambda x: np.ravel(_as_array(x)),
     "expand_dims": lambda x, axis: np.expand_dims(_as_array(x), axis),
     "errstate": lambda **_: contextlib.nullcontext(),
+    **ARRAYS,
 }  # fmt: skip
 
 
 def _counterpart(target: str) -> Any:
     special = _Counterpart("scipy.special", None, _SPECIAL)
+    tricks = _Counterpart("numpy.lib.stride_tricks", np.lib.stride_tricks, STRIDE_TRICKS)
+    parts = {"linalg": _Counterpart("numpy.linalg", np.linalg, LINALG), "lib": _Counterpart("numpy.lib", np.lib, {"stride_tricks": tricks})}
     modules: dict[str, Any] = {
         "math": _Counterpart("math", math, _MATH),
-        "numpy": _Counterpart("numpy", np, _NUMPY),
+        "numpy": _Counterpart("numpy", np, {**_NUMPY, **parts}),
         "scipy.special": special,
         "scipy": _Counterpart("scipy", None, {"special": special}),
     }

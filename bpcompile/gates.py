@@ -5,22 +5,29 @@ A rule is called with SymPy symbols. The real line is cut into the cases that th
 operands, and their order where that matters), so that absolute values, steps and choices resolve; in each case the difference
 must simplify to 0. Where SymPy can't see that it is 0, it is evaluated at 50 digits, and the gate is called numeric, not proved.
 A proof is made once a process, so the whole layer is linear in the program.
+
+Operations on axes are proved on small arrays of symbols: the rule, minus the derivative of what the operation computes
+(`array_oracle`), must vanish for every element. Those that choose or eliminate are compared on numbers at 50 digits.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+import numpy as np
 import sympy
 from mpmath import mp
 
 from bpcompile import exact
-from bpcompile.ir import Lit, Program
+from bpcompile.array_oracle import MEANINGS, Dual, apply, concrete, elementwise
+from bpcompile.ir import Builder, Eqn, Lit, Program, Var
+from bpcompile.ops.array import at_sizes
 from bpcompile.oracle import Unsupported, compile_high, differentiate
 from bpcompile.primitive import ZERO, Primitive
 
@@ -49,23 +56,26 @@ class Gate:
     detail: str = ""
 
 
-def prove(program: Program) -> tuple[Gate, ...]:
+def prove(program: Program, sizes: Mapping[str, int] | None = None) -> tuple[Gate, ...]:
     """
     Check the rules of every distinct primitive of a program, in order of first appearance.
 
     Args:
         program: The program as read by a front end.
+        sizes: Numbers in place of the names of sizes, for operations on axes.
     """
     uses: dict[Primitive, dict[Literals, None]] = {}
     constants: dict[Primitive, list[bool]] = {}
-    active = {v for p in program.params if p.wrt for v in p.leaves()}
-    structural: dict[Primitive, None] = {}
+    active = {v for p in program.params if p.wrt for v in p.leaves() if v.dtype == "float"}
+    structural: dict[Primitive, dict[_Use, None]] = {}
     for eqn in program.eqns:
         primitive = eqn.prim
         if primitive.variadic or primitive.shape is not None:
-            structural.setdefault(primitive)
-            if any(arg in active for arg in eqn.args):
+            kinds = structural.setdefault(primitive, {})
+            if any(arg in active for arg in eqn.args) and primitive.result == "float":
                 active.add(eqn.out)
+                if sizes is not None and len(kinds) < _MAX_LITERALS:
+                    kinds.setdefault(_use(eqn, sizes, active))
             continue
         if primitive not in uses:
             uses[primitive] = {}
@@ -82,8 +92,7 @@ def prove(program: Program) -> tuple[Gate, ...]:
             special = primitive.name in _SPECIALISED and len(uses[primitive]) < _MAX_LITERALS
             uses[primitive].setdefault(tuple([a.value if special and isinstance(a, Lit) else None for a in eqn.args]))
     gates = [_gate(primitive, tuple(constants[primitive]), tuple(patterns)) for primitive, patterns in uses.items()]
-    # Operations on axes have no scalar counterpart in SymPy to be compared with.
-    gates += [Gate(primitive.name, "unchecked", "works on axes") for primitive in structural]
+    gates += [_axes_gate(primitive, tuple(kinds), known=sizes is not None) for primitive, kinds in structural.items()]
     return tuple(gates)
 
 
@@ -291,3 +300,160 @@ def _is_zero(expression: sympy.Expr) -> bool:
         except (TypeError, ValueError, AttributeError, NotImplementedError, ArithmeticError, RecursionError, sympy.PolynomialError):
             continue
     return False
+
+
+# -- operations on axes
+
+
+#: Shapes and kinds of the operands, static parameters, and which operands carry a derivative.
+_Use = tuple[tuple[tuple[int, ...], ...], tuple[str, ...], tuple[tuple[str, Any], ...], tuple[bool, ...]]
+#: Sizes of the table's own samples, for uses with more elements than are worth a proof.
+_SAMPLE_SIZES: Final = {"N": 3, "D": 4, "K": 2, "M": 5, "H": 6}
+_MAX_ELEMENTS: Final = 150
+_MAX_SYMBOLS: Final = 70
+
+
+def _use(eqn: Eqn, sizes: Mapping[str, int], active: set[Var]) -> _Use:
+    """Return what a use of an operation has in common with others that are proved together with it."""
+    shapes = tuple(concrete(a.shape, sizes) for a in eqn.args)
+    params = at_sizes(eqn.params, sizes)
+    if params == eqn.params and not any(_holds_size(v) for k, v in params.items() if k not in {"axis", "axes", "perm", "n", "k", "axis1", "axis2"}):
+        # Nothing depends on how large the axes are: small ones will do.
+        small: dict[int, int] = {1: 1, 0: 0}
+        shapes = tuple(tuple(small.setdefault(d, len(small)) for d in s) for s in shapes)
+    kinds = tuple("int" if isinstance(a, Var) and a.dtype == "int" else "float" for a in eqn.args)
+    return shapes, kinds, tuple(sorted(params.items())), tuple(a in active for a in eqn.args)
+
+
+def _holds_size(value: Any) -> bool:
+    return any(map(_holds_size, value)) if isinstance(value, tuple) else isinstance(value, int) and not isinstance(value, bool)
+
+
+def _axes_gate(primitive: Primitive, uses: Sequence[_Use], *, known: bool) -> Gate:
+    if not known:
+        return Gate(primitive.name, "unchecked", "works on axes")
+    if primitive.name not in MEANINGS:
+        return Gate(primitive.name, "unchecked", "nothing to compare it with")
+    if not uses:
+        return Gate(primitive.name, "proved", "carries no derivative here")
+    verdicts = [_prove_axes(primitive, *use[:3], operand) for use in uses for operand, hot in enumerate(use[3]) if hot]
+    return max(verdicts, key=lambda gate: _RANK[gate.status])
+
+
+@lru_cache(maxsize=4096)
+def _prove_axes(primitive: Primitive, shapes: tuple[tuple[int, ...], ...], kinds: tuple[str, ...], params: tuple[tuple[str, Any], ...], operand: int) -> Gate:
+    """Check the rule of one operand, for every element of it."""
+    cases = [(shapes, dict(params))]
+    result_shape = primitive.shape(*shapes, **dict(params)) if primitive.shape else ()
+    if max(map(math.prod, [*shapes, result_shape])) > _MAX_ELEMENTS:
+        cases = [(tuple(concrete(s, _SAMPLE_SIZES) for s in sample), at_sizes(given, _SAMPLE_SIZES)) for sample, given in primitive.array_samples]
+        cases = [(s, p) for s, p in cases if operand < len(s)]
+    verdict: Status = "proved"
+    for sample, given in cases:
+        names = [kinds[min(i, len(kinds) - 1)] for i in range(len(sample))]
+        try:
+            eqns, variables, result = _rule_equations(primitive, sample, names, given, operand)
+            if not _agrees_on_numbers(primitive, variables, eqns, result, given, operand):
+                return Gate(primitive.name, "failed", f"the rule of operand {operand + 1} is not the derivative")
+        except (Unsupported, ArithmeticError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+            return Gate(primitive.name, "unchecked", f"{type(error).__name__} in a sample")
+        if not _vanishes(primitive, variables, eqns, result, given, operand):
+            verdict = "numeric"
+    return Gate(primitive.name, verdict)
+
+
+def _rule_equations(
+    primitive: Primitive, shapes: Sequence[tuple[int, ...]], kinds: Sequence[str], params: Mapping[str, Any], operand: int
+) -> tuple[list[Eqn], list[Var], Any]:
+    """Return the equations of a rule, its variables (upstream gradient, answer, operands), and its result."""
+    operands = [Var(shape=s, dtype=k) for s, k in zip(shapes, kinds, strict=True)]
+    shape = primitive.shape(*shapes, **params) if primitive.shape else ()
+    ct, answer = Var(shape=shape), Var(shape=shape)
+    rule = primitive.vjp[operand]
+    with Builder() as builder:
+        result = 0.0 if rule is ZERO else rule(ct, answer, *operands, **params)  # type: ignore[operator]  # not ZERO
+    return builder.eqns, [ct, answer, *operands], result
+
+
+def _difference_of_rule(
+    primitive: Primitive,
+    variables: Sequence[Var],
+    eqns: Sequence[Eqn],
+    result: Any,
+    values: Sequence[Any],
+    params: Mapping[str, Any],
+    operand: int,
+    elements: Callable[[Primitive, Sequence[Dual]], Dual],
+) -> Iterator[tuple[Any, Any]]:
+    """Yield, for each element of the operand, what the rule gives and the derivative. `values`: upstream gradient, then operands."""
+    ct, *operands = [Dual(v) for v in values]
+    x = operands[operand].value
+    unit = np.zeros((x.size, x.size), dtype=object)
+    np.fill_diagonal(unit, 1)
+    moving = [Dual(o.value, unit.reshape(x.size, *x.shape)) if i == operand else o for i, o in enumerate(operands)]
+    answer = MEANINGS[primitive.name](*moving, **params)
+    env = dict(zip(variables, [ct, Dual(answer.value), *operands], strict=True))
+    for eqn in eqns:
+        env[eqn.out] = apply(eqn, [env[a] if isinstance(a, Var) else Dual(np.asarray(a.value, dtype=object)) for a in eqn.args], elements)
+    got = np.broadcast_to(env[result].value if isinstance(result, Var) else np.asarray(result, dtype=object), x.shape).ravel()
+    for k in range(x.size):
+        slope = answer.slopes[k] if answer.slopes is not None else np.zeros(answer.shape, dtype=object)
+        yield got[k], np.sum(ct.value * slope)
+
+
+def _agrees_on_numbers(primitive: Primitive, variables: Sequence[Var], eqns: Sequence[Eqn], result: Any, params: Mapping[str, Any], operand: int) -> bool:
+    for seed in range(2):
+        source = np.random.default_rng(100 + seed)
+        drawn = _operands(primitive, variables[2:], params, source)
+        shape: Any = variables[0].shape
+        ct = _objects(source.integers(300, 1700, shape) / 1024 * source.choice([-1, 1], shape))
+        values = [ct, *[d if v.dtype == "int" else _objects(d) for v, d in zip(variables[2:], drawn, strict=True)]]
+        pairs = _difference_of_rule(primitive, variables, eqns, result, values, params, operand, lambda p, xs: elementwise(p, xs, high=True))
+        for got, want in pairs:
+            error, size = abs(mp.mpf(got) - mp.mpf(want)), 1 + abs(mp.mpf(want))
+            if not mp.isfinite(error) or error > _EXACT * size:
+                return False
+    return True
+
+
+def _operands(primitive: Primitive, variables: Sequence[Var], params: Mapping[str, Any], source: Any) -> Sequence[Any]:
+    shapes: list[Any] = [v.shape for v in variables]
+    if primitive.draw is not None:
+        drawn: Sequence[Any] = primitive.draw(source, *shapes, **params)
+        return drawn
+    return [source.standard_normal(s) for s in shapes]
+
+
+def _objects(array: Any) -> Any:
+    array = np.asarray(array)
+    out = np.empty(array.shape, dtype=object)
+    for index in np.ndindex(*array.shape):
+        out[index] = mp.mpf(float(array[index]))
+    return out
+
+
+def _vanishes(primitive: Primitive, variables: Sequence[Var], eqns: Sequence[Eqn], result: Any, params: Mapping[str, Any], operand: int) -> bool:
+    """Whether the rule is the derivative identically, on arrays of symbols."""
+    shapes: list[Any] = [v.shape for v in variables]
+    if sum(map(math.prod, shapes)) > _MAX_SYMBOLS:
+        return False
+    values: list[Any] = []
+    drawn = _operands(primitive, variables[2:], params, np.random.default_rng(7))
+    for i, (var, number) in enumerate(zip([variables[0], *variables[2:]], [None, *drawn], strict=True)):
+        if var.dtype == "int":
+            values.append(number)
+            continue
+        array: Any = np.empty(shapes[0] if i == 0 else shapes[i + 1], dtype=object)
+        for index in np.ndindex(*array.shape):
+            array[index] = sympy.Symbol(f"x{i}_{'_'.join(map(str, index))}", positive=True)
+        values.append(array)
+    try:
+        pairs = list(_difference_of_rule(primitive, variables, eqns, result, values, params, operand, _symbolic))
+        return all(_is_zero(sympy.sympify(got - want)) for got, want in pairs)
+    except (Unsupported, TypeError, ValueError, ArithmeticError, AttributeError, NotImplementedError):
+        return False
+
+
+def _symbolic(primitive: Primitive, operands: Sequence[Dual]) -> Dual:
+    function = np.frompyfunc(lambda *xs: primitive.sympy(*map(sympy.sympify, xs)), len(operands), 1)
+    return Dual(np.asarray(function(*[o.value for o in operands])))

@@ -125,14 +125,14 @@ def compile_high(symbols: Sequence[sympy.Symbol], expressions: Any, *, cse: bool
 
 
 #: What evaluating an expression outside its domain raises.
-_OUTSIDE: Final = (ValueError, ArithmeticError, TypeError, NotImplementedError)
+OUTSIDE: Final = (ValueError, ArithmeticError, TypeError, NotImplementedError)
 
 
 def _guarded_high(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         try:
             result = function(*args)
-        except _OUTSIDE:
+        except OUTSIDE:
             return mp.nan
         if isinstance(result, mp.mpc):
             return result.real if result.imag == 0 else mp.nan
@@ -154,7 +154,7 @@ _NAN_SAFE: Final = frozenset({"add", "sub", "mul", "div", "neg"})
 
 
 @lru_cache(maxsize=1024)
-def _strict(primitive: Primitive, *, high: bool) -> Callable[..., Any]:
+def strict(primitive: Primitive, *, high: bool) -> Callable[..., Any]:
     """
     Return the value function, with nan for nan.
 
@@ -189,17 +189,19 @@ _LOGIC: Final[dict[str, Callable[..., Any]]] = {
 
 
 @lru_cache(maxsize=1024)
-def _partial_high(primitive: Primitive, operand: int) -> Callable[..., Any]:
+def partial_high(primitive: Primitive, operand: int) -> Callable[..., Any]:
+    """Return SymPy's partial derivative of an element-wise operation, on numbers of 50 digits."""
     xs = symbols_for(primitive)
     return _guarded_high(compile_high(xs, differentiate(primitive.sympy(*xs), xs[operand])))
 
 
 @lru_cache(maxsize=1024)
-def _partial_double(primitive: Primitive, operand: int) -> Callable[..., Any]:
+def partial_double(primitive: Primitive, operand: int) -> Callable[..., Any]:
+    """Return SymPy's partial derivative of an element-wise operation, in double precision."""
     xs = symbols_for(primitive)
     expression = differentiate(primitive.sympy(*xs), xs[operand])
     fast: Callable[..., Any] = sympy.lambdify(xs, expression, modules=[_DOUBLE, "math"])
-    slow = _partial_high(primitive, operand)
+    slow = partial_high(primitive, operand)
 
     def call(*args: float) -> float:
         try:
@@ -222,10 +224,10 @@ class Layout:
         inputs: The input variables, upstream gradients left out.
     """
 
-    def __init__(self, program: Program, *, unit: bool = False) -> None:
+    def __init__(self, program: Program, *, unit: bool = False, sizes: Mapping[str, int] | None = None) -> None:
         self.program = program
         self.inputs: list[Var] = [v for p in program.params if p.seed is None for v in p.leaves()]
-        self.sizes: dict[str, int] = {}
+        self.sizes: dict[str, int] = dict(sizes or {})
         for var in self.inputs:
             for dim in var.shape:
                 if isinstance(dim, str) and dim not in self.sizes:
@@ -346,7 +348,7 @@ class SympyReference:
     def _row(self, scalars: list[Any]) -> list[Any]:
         try:
             row = self._function(*scalars)
-        except _OUTSIDE:
+        except OUTSIDE:
             return [mp.nan] * (self._count * (1 + len(self.wanted)))
         return [_real(v) for v in row]
 
@@ -420,7 +422,7 @@ def flatten(program: Program, symbols: Mapping[Var, sympy.Symbol]) -> list[sympy
     """Return each output as one SymPy expression of the inputs; for small programs only."""
     env: dict[Var, Any] = dict(symbols)
     for eqn in program.eqns:
-        if eqn.params:
+        if eqn.params or eqn.prim.shape is not None:
             msg = f"`{eqn.prim.name}` works on axes"
             raise Unsupported(msg)
         args = [env[a] if isinstance(a, Var) else exact.exact(a.value) for a in eqn.args]
@@ -482,18 +484,18 @@ class Tape:
         self._outputs = [slot_of(o.atom) for o in program.outputs]
 
     def _value(self, eqn: Eqn) -> Callable[..., Any] | None:
-        if eqn.params:
+        if eqn.params or eqn.prim.shape is not None:
             msg = f"`{eqn.prim.name}` works on axes"
             raise Unsupported(msg)
         if eqn.prim.name == "select":
             return None
-        return _strict(eqn.prim, high=self.high)
+        return strict(eqn.prim, high=self.high)
 
     def _meaning(self, eqn: Eqn, args: tuple[int, ...], active: list[bool]) -> tuple[Callable[..., Any] | None, list[tuple[int, Callable[..., Any]]]]:
         function = self._value(eqn)
         if function is None:
             return None, []
-        make = _partial_high if self.high else _partial_double
+        make = partial_high if self.high else partial_double
         return function, [(i, make(eqn.prim, i)) for i, a in enumerate(args) if active[a]]
 
     def values(self, scalars: Sequence[Any]) -> list[Any]:
@@ -509,7 +511,7 @@ class Tape:
                 continue
             try:
                 value = function(*[values[a] for a in args])
-            except _OUTSIDE:
+            except OUTSIDE:
                 value = nan
             values[out] = nan if type(value) is complex else value
         return values
@@ -580,7 +582,7 @@ class Tape:
                 for i, partial in partials:
                     if tangents[args[i]]:
                         tangent += partial(*operands) * tangents[args[i]]
-            except _OUTSIDE:
+            except OUTSIDE:
                 value, tangent = nan, nan
             values[out] = nan if type(value) is complex else value
             tangents[out] = tangent

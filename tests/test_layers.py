@@ -34,6 +34,8 @@ LAYERS = {
     "check": 6,
     "gates": 6,
     "oracle": 6,
+    "array_oracle": 6,
+    "array_execution": 6,
     "execution": 6,
     "compiler": 7,
     "output": 7,
