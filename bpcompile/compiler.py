@@ -35,6 +35,7 @@ from bpcompile.passes.guards import find_guards, separate_branches
 from bpcompile.passes.recognise import recognise
 from bpcompile.passes.safe_branches import guard_branches
 from bpcompile.passes.schedule import schedule
+from bpcompile.passes.signs import drop_impossible_guards
 from bpcompile.passes.simplify import simplify
 from bpcompile.reverse import read_again, reverse
 from bpcompile.wellformed import check as check_program
@@ -291,7 +292,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     joint = verified(reverse(stages, upstream=upstream, textbook=not compact, stable=not options.literal))
     progress("passes")
     joint = written = verified(forward_aliases(joint))
-    joint = verified(expand(joint, target=target, literal=options.literal))
+    joint = verified(drop_impossible_guards(expand(joint, target=target, literal=options.literal)))
     if compact:
         joint = verified(collect(verified(absorb(simplify(joint)))))
     elif target == "numpy":

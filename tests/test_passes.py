@@ -51,7 +51,7 @@ def wanted(text: str, **settings) -> str:
 
 def test_every_pass_shows_a_before():
     modules = sorted(p.stem for p in PASSES.glob("*.py") if p.stem != "__init__")
-    assert modules == sorted("absorb aliases choices collect cse cut dead expand fold guards recognise safe_branches schedule simplify".split())
+    assert modules == sorted("absorb aliases choices collect cse cut dead expand fold guards recognise safe_branches schedule signs simplify".split())
     for name in modules:
         assert texts(name), name
         public = [n.name for n in ast.parse((PASSES / f"{name}.py").read_text("utf-8")).body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
@@ -610,6 +610,32 @@ def test_stable_gates_are_recognised_unless_literal(text, name):
 
 def test_named_stages_stay_gates_of_their_own():
     assert "sigmoid" not in kinds("e = exp(-x); d = 1 + e; f = 1/d")
+
+
+# -- signs ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "guarded"),
+    [
+        ("sqrt(x*x + 1e-5)", False),
+        ("sqrt(abs(x) + y**2 + 0.25)", False),
+        ("sqrt(exp(x) + 1)", False),
+        ("sqrt(sqrt(x**4 + 3) + y*y)", False),
+        ("sqrt(x + 1e-5)", True),
+        ("sqrt(x*x)", True),
+        ("sqrt(x*y + 1)", True),
+        ("sqrt(x**3 + 1)", True),
+        ("sqrt(x*x - 1e-5)", True),
+        ("sqrt(exp(x))", True),  # it vanishes at -1500
+        ("sqrt(x*x + 1e-320)", True),  # nothing is left of it in single precision
+        ("sqrt((x*x + 1) * (y*y + 1e-200))", True),
+    ],
+)
+@pytest.mark.parametrize("target", ["python", "numpy"])
+def test_a_root_is_guarded_unless_its_operand_is_positive(text, guarded, target):
+    compiled = compile_expression(text, target=target)
+    assert ("math.inf" in compiled.source.replace("= math.inf", "") or "np.inf" in compiled.source) is guarded
 
 
 # -- transposes and contractions ------------------------------------------------------------------------------------------
