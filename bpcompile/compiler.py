@@ -35,6 +35,7 @@ from bpcompile.passes.guards import find_guards, separate_branches
 from bpcompile.passes.recognise import recognise
 from bpcompile.passes.safe_branches import guard_branches
 from bpcompile.passes.schedule import schedule
+from bpcompile.passes.shift import shift_exponentials
 from bpcompile.passes.signs import drop_impossible_guards
 from bpcompile.passes.simplify import simplify
 from bpcompile.reverse import read_again, reverse
@@ -278,7 +279,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     compact = options.style == "code"
     hazards = find_hazards(primal, literal=options.literal)
     recognised = recognise(share(find_guards(separate_branches(eliminate_dead(primal)))), stable=not options.literal)
-    recognised = verified(absorb(recognised))
+    recognised = verified(absorb(recognised if options.literal else shift_exponentials(recognised)))
     if compact:
         recognised = verified(fold(recognised))
     stages = cut(share(find_guards(recognised)))

@@ -35,7 +35,7 @@ STRUCTURAL = [p for p in REGISTRY if p.shape is not None]
 BASE = {"N": 3, "D": 4, "K": 2, "M": 5, "H": 6}
 SIZES = (BASE, {**BASE, "N": 1}, {**BASE, "D": 1}, {**BASE, "N": 0}, {**BASE, "D": 0})
 #: What NumPy itself refuses on empty arrays.
-NEEDS_ELEMENTS = {"amax", "amin", "hits", "argmax", "argmin"}
+NEEDS_ELEMENTS = {"amax", "peak", "amin", "hits", "argmax", "argmin"}
 POSITIONS = {"gather": 1, "scatter_add": 2}
 
 

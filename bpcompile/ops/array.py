@@ -414,6 +414,18 @@ amax = define(
     shape=_reduced,
     short="max",
 )
+peak = define(
+    name="peak",
+    sympy=no_sympy,
+    impl=lambda x, *, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
+    forms=forms(_reduction("max")),
+    vjp=(ZERO,),
+    samples=((1.5,),),
+    array_samples=_REDUCTIONS,
+    shape=_reduced,
+    short="max",
+    notes="The largest elements as a shift on which the result does not depend, so that they carry no gradient.",
+)
 amin = define(
     name="amin",
     sympy=no_sympy,
