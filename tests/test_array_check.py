@@ -131,6 +131,8 @@ def results(name, emitted, text, seed):
 def same(a, b):
     if len(a) != len(b) or any(isinstance(x, str) for x in (*a, *b)):
         return False
+    if any(isinstance(x, tuple) != isinstance(y, tuple) for x, y in zip(a, b, strict=True)):
+        return False
     return all(np.shape(x) == np.shape(y) and np.allclose(x, y, rtol=1e-9, atol=1e-12, equal_nan=True) for x, y in zip(a, b, strict=True))
 
 
