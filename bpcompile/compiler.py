@@ -24,7 +24,7 @@ from bpcompile.hazards import find_hazards
 from bpcompile.ir import Param, Program, Shape, Tree, Var
 from bpcompile.passes.absorb import absorb
 from bpcompile.passes.aliases import forward_aliases
-from bpcompile.passes.choices import keep_type, multiply_inside
+from bpcompile.passes.choices import keep_type, multiply_inside, spread_constants
 from bpcompile.passes.collect import collect
 from bpcompile.passes.cse import share
 from bpcompile.passes.cut import cut
@@ -40,6 +40,7 @@ from bpcompile.passes.signs import drop_impossible_guards
 from bpcompile.passes.simplify import simplify
 from bpcompile.reverse import read_again, reverse
 from bpcompile.wellformed import check as check_program
+from bpcompile.wellformed import check_guards
 
 if TYPE_CHECKING:
     import jinja2
@@ -300,8 +301,12 @@ def _compile(program: Program, options: Options) -> Compiled:
         joint = verified(absorb(multiply_inside(joint)))
     joint = verified(share(find_guards(joint)))
     joint = verified(find_guards(eliminate_dead(joint)))
+    if thorough:
+        check_guards(joint)
     if target == "numpy":
-        joint = verified(guard_branches(keep_type(joint)))
+        joint = verified(find_guards(eliminate_dead(share(guard_branches(keep_type(joint)), eager=True))))
+        if upstream and not any(v.shape for v in joint.inputs()):
+            joint = verified(spread_constants(joint))
     forward = eliminate_dead(_without_gradients(joint))
     if options.layout == "script":
         _complete_examples(joint)

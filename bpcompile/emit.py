@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from bpcompile.dims import names as dim_names
 from bpcompile.forms import Form, Prec
-from bpcompile.ir import Atom, Dim, Eqn, Lit, Output, Param, Program, Shape, Tree, Var, leaves, show_shape
+from bpcompile.ir import Atom, Dim, Eqn, Lit, Logic, Output, Param, Program, Shape, Tree, Var, leaves, show_shape
 from bpcompile.naming import Names
 from bpcompile.printer import Text, show
 from bpcompile.targets import TARGETS, import_lines
@@ -25,6 +25,8 @@ _WIDTH: Final = 88
 _FAR: Final = 56
 #: From this many adjoints on, those of nameless temporaries share names.
 _MANY: Final = 50
+#: What gives an array even of floats: `np.where`, `np.full_like`, SciPy's `polygamma`.
+_BOXING: Final = frozenset({"select", "fill_like", "polygamma"})
 _IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
 
 
@@ -110,7 +112,7 @@ class _Body:
         if self.target.forms == "math":
             for eqn in self.eqns:
                 if eqn.guard and self.is_named(eqn.out):
-                    for condition, _ in eqn.guard:
+                    for condition, _ in self.emitter.logic.tests(eqn.guard):
                         uses[condition] = uses.get(condition, 0) + 1
 
     def is_named(self, var: Var) -> bool:
@@ -298,7 +300,7 @@ class _Body:
     def _assign(self, eqn: Eqn, sign: str, text: Text, name: str) -> None:
         code = text.text
         if eqn.guard and self.target.forms == "math" and eqn.out in self.risky:
-            conditions = [self._condition(c, taken) for c, taken in eqn.guard]
+            conditions = [self._condition(c, taken) for c, taken in self.emitter.logic.tests(eqn.guard)]
             code = f"{text.within(Prec.OR)} if {' and '.join(conditions)} else 0.0"
         self.place(eqn, Line(f"{name} {sign} {code}", _joined(eqn.note, self.emitter.shape_note(eqn))))
         if sign == "=":
@@ -409,6 +411,8 @@ class Emitter:
         self.layout = layout
         self.notes = style == "notes"
         self.modules: set[str] = set()
+        self.logic = Logic(program.eqns)
+        self.boxed = self._boxed() if target == "numpy" and layout == "script" else set()
         self.names = Names(program, written, reserved=_size_names(program))
         # Where a pass has merged a line's temporaries, the user's program still says which line they belonged to.
         self.reader: dict[Var, Var] = {}
@@ -476,8 +480,17 @@ class Emitter:
         return self.twin_names[twin]
 
     def is_array(self, var: Var) -> bool:
-        """Whether a value may be an array, which a second name would share; in a script without shapes all are floats."""
-        return self.target.forms == "numpy" and (self.layout != "script" or bool(var.shape))
+        """Whether a value may be an array, which a second name would share."""
+        return self.target.forms == "numpy" and (self.layout != "script" or bool(var.shape) or var in self.boxed)
+
+    def _boxed(self) -> set[Var]:
+        """Return the values that are arrays of no axes, not floats, though all inputs are floats."""
+        found: set[Var] = set()
+        for eqn in self.program.eqns:
+            first = eqn.args[0] if eqn.args else None
+            if eqn.prim.name in _BOXING or ((eqn.prim.name == "copy" or eqn.adds_to() is not None) and first in found):
+                found.add(eqn.out)
+        return found
 
     def keeps_twin(self, twin: Var) -> bool:
         """Whether the adjoint of a value has a statement of its own even if only one place reads it."""

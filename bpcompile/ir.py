@@ -24,7 +24,7 @@ return f = t1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Union
 
@@ -174,8 +174,81 @@ class Lit:
 
 Atom = Var | Lit
 _ATOMS: Final = (Var, Lit)
-#: A condition chain under which an equation is needed: ((condition, taken when), ...), outermost first.
-Guard = tuple[tuple[Var, bool], ...]
+#: A condition and the way it must come out.
+Case = tuple[Var, bool]
+#: The cases in which a value is needed, all of them together. Where a condition can be known only in the cases before it, it comes
+#: after them: cases are tested in this order.
+Guard = tuple[Case, ...]
+
+
+def common(a: Guard, b: Guard) -> Guard:
+    """
+    Return what two guards demand alike: a value needed under either of them is needed under this one.
+
+    >>> x, y, z = Var(), Var(), Var()
+    >>> common(((x, True), (y, True)), ((z, True), (y, True))) == ((y, True),)
+    True
+    """
+    if a == b or not a:
+        return a
+    others = set(b)
+    return tuple([case for case in a if case in others])
+
+
+def implies(strong: Guard, weak: Guard) -> bool:
+    """Whether `weak` holds wherever `strong` does."""
+    return not weak or strong == weak or set(strong).issuperset(weak)
+
+
+def beyond(strong: Guard, weak: Guard) -> Guard:
+    """Return the cases that `strong` demands and `weak` does not."""
+    known = set(weak)
+    return tuple([case for case in strong if case not in known])
+
+
+class Logic:
+    """What follows from a condition: both operands of an `and` hold where it does."""
+
+    def __init__(self, eqns: Iterable[Eqn]) -> None:
+        self.eqns = {eqn.out: eqn for eqn in eqns if eqn.prim.name in _LOGIC and eqn.out.dtype == "bool"}
+
+    def follows(self, case: Case) -> list[Case]:
+        """Return the case and what it implies, itself last and operands from left to right."""
+        found: dict[Case, None] = {}
+        stack = [(case, False)]
+        while stack:
+            here, ready = stack.pop()
+            operands = [] if ready or here in found else self._operands(*here)
+            if operands:
+                stack.append((here, True))
+                stack += [(case, False) for case in reversed(operands)]
+            else:
+                found[here] = None
+        return list(found)
+
+    def _operands(self, condition: Var, taken: bool) -> list[Case]:  # noqa: FBT001  a case
+        eqn = self.eqns.get(condition)
+        if eqn is None or _LOGIC[eqn.prim.name] not in (taken, None):
+            return []
+        return [(a, taken is (eqn.prim.name != "not")) for a in eqn.args if isinstance(a, Var)]
+
+    def adds(self, guard: Guard, case: Case) -> Guard:
+        """Return the guard with one more case and what it implies."""
+        return guard if case in guard else tuple(dict.fromkeys((*guard, *self.follows(case))))
+
+    def tests(self, guard: Guard) -> Guard:
+        """Return the cases of a guard that have to be tested: not those that others imply."""
+        known: set[Case] = set()
+        kept = []
+        for case in reversed(guard):
+            if case not in known:
+                kept.append(case)
+                known.update(self.follows(case) if case[0] in self.eqns else (case,))
+        return tuple(kept[::-1])
+
+
+#: For each operation on conditions, the outcome from which those of its operands follow; None for both outcomes.
+_LOGIC: Final[Mapping[str, bool | None]] = {"and": True, "or": False, "not": None, "copy": None}
 
 
 class Eqn:
@@ -185,7 +258,7 @@ class Eqn:
     Attributes:
         span: Where the user wrote it.
         origin: For an equation of the backward pass, the primal value whose defining equation it undoes.
-        guard: The conditions under which its value is needed at all.
+        guard: The cases in which its value is needed at all.
         note: One phrase for the reader, printed beside the line.
     """
 
@@ -218,6 +291,13 @@ class Eqn:
             return any(isinstance(a, Lit) and a.value in _INFINITE for a in self.args)
         return not self.prim.total
 
+    def reads_when(self, operand: int) -> Case | None:
+        """Return the case in which alone it reads an operand: a branch, or the second operand of `and` and `or`."""
+        name = self.prim.name
+        if operand == 0 or name not in _CHOOSING or not isinstance(self.args[0], Var):
+            return None
+        return self.args[0], operand == 1 if name == "select" else name == "and"
+
     def adds_to(self) -> Var | None:
         """Return the version of an adjoint that this equation adds a contribution to, if it does (`dx += ...`)."""
         if self.out.twin is None or self.prim.name not in {"add", "sub"}:
@@ -235,6 +315,8 @@ class Eqn:
     def __repr__(self) -> str:
         return f"{self.out!r} = {self.prim.name} " + " ".join(map(repr, self.args))
 
+
+_CHOOSING: Final = frozenset({"select", "and", "or"})
 
 #: A parameter is one value, or a list of parameters: `w = [2, -3, -3]` is a tuple of three variables.
 Tree = Union[Var, tuple["Tree", ...]]

@@ -17,7 +17,7 @@ _NUMBER: Final = re.compile(r"[\d.]+\Z")
 
 
 class Text(NamedTuple):
-    """A piece of source with its place on the ladder; `op` names the operation on top."""
+    """A piece of source with its place on the ladder; `op` names the operation on top, or a remainder that a product begins with."""
 
     text: str
     prec: Prec = Prec.ATOM
@@ -55,7 +55,9 @@ def show(op: str, form: Form, operands: list[Text], *, notes: bool = False) -> T
     if op == "pow" and _is_simple(parts[0]) and _is_simple(parts[1]):
         return Text(f"{parts[0]}**{parts[1]}", form.prec, op)
     text = form.template.replace("{}", ", ".join(parts), 1) if "{}" in form.template else form.template.format(*parts)
-    return Text(text, form.prec, op)
+    # -(a % b * c) keeps its parentheses: (-a) % b is another number.
+    begins = operands[0].op if op in _PRODUCTS and operands[0].prec is Prec.TERM else op
+    return Text(text, form.prec, op if begins in _PRODUCTS else begins)
 
 
 def _part(op: str, form: Form, i: int, operand: Text, *, notes: bool) -> str:

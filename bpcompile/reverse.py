@@ -9,9 +9,9 @@ the same `twin`.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
 
-from bpcompile.ir import Atom, Builder, Dim, Eqn, Guard, Lit, Operand, Output, Param, Program, Shape, Var, value_of
+from bpcompile.ir import Atom, Builder, Dim, Eqn, Guard, Lit, Logic, Operand, Output, Param, Program, Shape, Var, beyond, value_of
 from bpcompile.primitive import REGISTRY, ZERO, Primitive, Zero
 
 
@@ -40,6 +40,7 @@ class _Reverse:
         self.adjoint: dict[Var, Atom] = {}
         self.guard: dict[Var, Guard] = {eqn.out: eqn.guard for eqn in program.eqns if eqn.guard}
         self.defined = {eqn.out for eqn in program.eqns}
+        self.logic = Logic(program.eqns)
         # In lecture style a line is undone as a whole: a temporary inside it has no adjoint, only the product of the local
         # gradients from the line's result down to it.
         self.inner: set[Var] = _inside_a_line(program) if textbook else set()
@@ -104,7 +105,7 @@ class _Reverse:
                 continue
             builder.guard = eqn.guard
             inner = self.guard.get(arg, ())
-            if self._is_own_branch(eqn, i, inner):
+            if eqn.prim.name == "select" and eqn.reads_when(i) in inner and arg.shape == eqn.out.shape:
                 # A branch of its own: its adjoint is only ever read where the branch is taken.
                 self._contribute(arg, ct if _is_one(outer) else self._chain(outer, ct))
             elif self.textbook and eqn.prim.shape is None:
@@ -128,13 +129,6 @@ class _Reverse:
             order.sort(key=lambda i: isinstance(a := eqn.args[i], Var) and not a.stage and a in self.defined)
         return order
 
-    @staticmethod
-    def _is_own_branch(eqn: Eqn, i: int, inner: Guard) -> bool:
-        """Whether operand i is computed for this branch of a `select` alone, element by element."""
-        if eqn.prim.name != "select" or len(inner) <= len(eqn.guard) or eqn.args[i].shape != eqn.out.shape:
-            return False
-        return inner[len(eqn.guard)] == (eqn.args[0], i == 1)
-
     def _chain(self, local: Operand, ct: Operand) -> Operand:
         """Return local gradient times upstream gradient, as lecture notes write it."""
         if _is_zero(local) or _is_one(ct):
@@ -148,9 +142,9 @@ class _Reverse:
             return
         outer = self.guard.get(var, ())
         # Masked first, then summed: a sum over elements mixes those for which the branch is taken with the others.
-        for depth in range(len(builder.guard), len(outer), -1):
-            condition, taken = builder.guard[depth - 1]
-            builder.guard = builder.guard[: depth - 1]
+        masks = self.logic.tests(beyond(builder.guard, outer))
+        for n, (condition, taken) in reversed(list(enumerate(masks))):
+            builder.guard = reduce(self.logic.adds, masks[:n], outer)
             branches = (contribution, 0.0) if taken else (0.0, contribution)
             contribution = builder.emit(REGISTRY["select"], (condition, *branches))
         builder.guard = outer

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bpcompile.ir import Atom, Eqn, Lit, Program, Shape, Var, broadcast, show_shape
+from bpcompile.ir import Atom, Eqn, Guard, Lit, Logic, Program, Shape, Var, broadcast, implies, show_shape
 
 #: For each operation that takes conditions, which operands they are; None for all of them.
 _CONDITIONS: Final[dict[str, tuple[int, ...] | None]] = {"select": (0,), "and": None, "or": None, "not": None}
@@ -47,7 +47,7 @@ def check(program: Program) -> None:
                 raise IllFormed(msg)
             defined.add(var)
     conditions = _CONDITIONS
-    guards: set[tuple[tuple[Var, bool], ...]] = {()}
+    guards: set[Guard] = {()}
     for eqn in program.eqns:
         shape: Shape | None = ()
         for arg in eqn.args:
@@ -122,6 +122,35 @@ def _check_guard(eqn: Eqn, defined: set[Var]) -> None:
             raise _ill(eqn, f"its guard `{condition!r}` is not defined before it")
         if condition.dtype != "bool":
             raise _ill(eqn, f"its guard `{condition!r}` is not a condition")
+
+
+def check_guards(program: Program) -> None:
+    """
+    Check that what an equation reads is there wherever the equation is needed.
+
+    Args:
+        program: A program whose guards have just been found.
+
+    Raises:
+        IllFormed: An operand is computed in fewer cases than its reader; the message names the reader.
+    """
+    if not any(eqn.guard for eqn in program.eqns):
+        return
+    logic = Logic(program.eqns)
+    guards = {eqn.out: eqn.guard for eqn in program.eqns if eqn.guard}
+    for eqn in program.eqns:
+        for i, arg in enumerate(eqn.args):
+            if isinstance(arg, Var) and arg in guards:
+                case = eqn.reads_when(i)
+                if not implies(eqn.guard if case is None else logic.adds(eqn.guard, case), guards[arg]):
+                    raise _ill(eqn, f"operand {i} is computed in fewer cases")
+        for n, (condition, _) in enumerate(eqn.guard):
+            if not implies(eqn.guard[:n], guards.get(condition, ())):
+                raise _ill(eqn, f"its guard `{condition!r}` is tested where it is not known")
+    for atom in program.results():
+        if isinstance(atom, Var) and atom in guards:
+            msg = f"result `{atom!r}` is computed in some cases only"
+            raise IllFormed(msg)
 
 
 def _check_results(program: Program, defined: set[Var]) -> None:

@@ -87,6 +87,22 @@ def _sinc(x: float) -> float:
     return math.sin(x) / x if x else 1.0
 
 
+class Module:
+    """A module with some functions of its own."""
+
+    def __init__(self, real: Any, functions: dict[str, Callable[..., Any]]) -> None:
+        self.real = real
+        self.functions = functions
+
+    def __getattr__(self, name: str) -> Any:
+        return self.functions[name] if name in self.functions else getattr(self.real, name)
+
+
+#: What programs call, on floats. Of floats `np.where` and `polygamma` give arrays of no axes, which `round` does not take, and which
+#: `+=` would change under every name that they have.
+_FLOATS = {f.__name__: lambda *xs, f=f: float(f(*xs)) for f in (np.where, special.polygamma)}
+MODULES: dict[str, Any] = {"math": math, "np": Module(np, _FLOATS), "special": Module(special, _FLOATS)}
+
 FUNCTIONS: dict[str, Known] = {
     "exp": _both("exp", math.exp, _small),
     "exp2": _both("exp2", math.exp2, _small),
@@ -430,7 +446,7 @@ class Writer:
     # -- statements
 
     def _namespace(self, point: int) -> dict[str, Any]:
-        namespace: dict[str, Any] = {"math": math, "np": np, "special": special}
+        namespace = dict(MODULES)
         namespace |= {k.line: k.impl for k in FUNCTIONS.values() if k.line and self.flavour == "line"}
         if self.helpers:
             exec("\n".join(self.helpers), namespace)
@@ -504,8 +520,8 @@ class Writer:
         lines = [f"{free[0]} = [{', '.join(i.text for i in items)}]"]
         if self.chance(30):
             lines = [f"{free[0]} = [{self.choose(('t * t', 't + 1', '2 * t', '-t'))} for t in ({', '.join(i.text for i in items)})]"]
-        if self.chance(25):
-            lines.append(f"{free[0]}.append({self.expression(1).text})")
+        if self.chance(25) and self._depends(more := self.expression(1).text):
+            lines.append(f"{free[0]}.append({more})")
         self._try(lines, [free[0]])
 
     def _loop(self) -> None:

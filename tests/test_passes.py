@@ -19,7 +19,7 @@ from ir_programs import ARITHMETIC, canonical, precise, read, sample
 
 from bpcompile.compiler import compile_expression
 from bpcompile.interpret import evaluate
-from bpcompile.ir import Builder, Eqn, Lit, Output, Param, Program, Var
+from bpcompile.ir import Builder, Eqn, Lit, Logic, Output, Param, Program, Var
 from bpcompile.passes.absorb import absorb
 from bpcompile.passes.aliases import forward_aliases
 from bpcompile.passes.cse import share
@@ -27,14 +27,14 @@ from bpcompile.passes.cut import cut
 from bpcompile.passes.dead import eliminate_dead
 from bpcompile.passes.expand import expand
 from bpcompile.passes.fold import fold
-from bpcompile.passes.guards import find_guards
+from bpcompile.passes.guards import find_guards, separate_branches
 from bpcompile.passes.recognise import recognise
 from bpcompile.passes.safe_branches import guard_branches
 from bpcompile.passes.schedule import schedule
 from bpcompile.passes.simplify import simplify
 from bpcompile.primitive import REGISTRY
 from bpcompile.reverse import reverse
-from bpcompile.wellformed import check
+from bpcompile.wellformed import check, check_guards
 
 PASSES = Path(inspect.getfile(importlib.import_module("bpcompile.passes"))).parent
 
@@ -424,6 +424,46 @@ def test_a_condition_under_its_own_guard_is_no_cycle():
     # c guards what d is computed from, and d guards what c would need: both stay computable.
     program, _ = read("c = gt x 0\na = sin x\nd = gt a 0\nt0 = select d a x\nt1 = select c t0 a\nf = select d t1 x")
     check(find_guards(program))
+
+
+def test_a_guard_holds_what_its_readers_have_in_common():
+    # Two readers that come to one condition over different ways.
+    program, names = read("a = gt x 0\nb = gt y 0\nr = sqrt x\nt0 = select b r 1.0\nt1 = select a t0 x\nt2 = select b r y\nf = mul t1 t2")
+    guard = {eqn.out.name: eqn.guard for eqn in find_guards(program).eqns if eqn.out.name}
+    assert guard["r"] == ((names["b"], True),)
+    assert guard["a"] == guard["b"] == ()
+
+
+def test_the_second_operand_of_and_is_needed_under_the_first():
+    program, names = read("a = gt x 0\nl = log x\nb = gt l 1\nc = and a b\nd = lt l 2\ne = and c d\nr = log l\nf = select e r x")
+    guarded = find_guards(program)
+    check_guards(guarded)
+    guard = {eqn.out.name: eqn.guard for eqn in guarded.eqns}
+    assert guard["l"] == guard["b"] == ((names["a"], True),)
+    # What holds where `e` holds need not be tested beside it.
+    assert dict(guard["r"]) == dict.fromkeys((names["a"], names["b"], names["c"], names["d"], names["e"]), True)
+    assert Logic(guarded.eqns).tests(guard["r"]) == ((names["e"], True),)
+    other, names = read("a = lt x 0\nl = log x\nb = gt l 1\nc = or a b\nd = not c\nr = log l\nf = select d r x")
+    guard = {eqn.out.name: eqn.guard for eqn in find_guards(other).eqns}
+    assert guard["l"] == ((names["a"], False),)
+    assert (names["b"], False) in guard["r"]
+    assert Logic(other.eqns).tests(guard["r"]) == ((names["d"], True),)
+
+
+def test_what_is_computed_from_an_operation_that_can_fail_is_doubled_with_it():
+    program, names = read("a = gt x 0\nb = gt y 0\nr = div 1.0 x\nt = add r 1.0\nu = neg y\nm = select b u t\nf = select a t m")
+    guarded = find_guards(eliminate_dead(separate_branches(program)))
+    check_guards(guarded)
+    assert sum(eqn.prim.name == "div" for eqn in guarded.eqns) == 2
+    assert all(eqn.guard for eqn in guarded.eqns if eqn.prim.name == "div")
+    assert evaluate(guarded, {names["x"]: 0.0, names["y"]: 3.0})[guarded.outputs[0].atom] == -3.0
+
+
+def test_random_guards_are_sound():
+    for seed in range(60):
+        given = sample(seed, size=18)
+        for program in (given.program, joined(given.program), separate_branches(given.program), share(find_guards(simplify(joined(given.program))))):
+            check_guards(find_guards(eliminate_dead(program)))
 
 
 # -- schedule -------------------------------------------------------------------------------------------------------------

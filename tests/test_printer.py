@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -262,6 +263,24 @@ def test_a_sign_before_a_product_has_no_parentheses():
     assert eval("-a * b", {"a": 0.1, "b": 0.7}) == -(0.1 * 0.7)  # noqa: S307, RUF100  a fixed text
     assert dumped(printed(T("sub", "c", T("neg", T("mul", "a", "b"))), "python").text) == dumped("c - -a * b")
     assert eval(printed(T("pow", T("neg", T("mul", "a", "b")), 2), "python").text, {"a": 3, "b": 1}) == 9  # noqa: S307, RUF100  printed by us
+
+
+def test_a_sign_before_three_operations():
+    """Every shape of -(a . b . c), and what may stand around it."""
+    a, b, c = 3.7, -1.3, 2.2
+    environment = {"a": a, "b": b, "c": c}
+    for first, second in itertools.product(("add", "sub", "mul", "div", "mod"), repeat=2):
+        for inner in (T(first, T(second, "a", "b"), "c"), T(first, "a", T(second, "b", "c")), T(first, T("neg", T(second, "a", "b")), "c")):
+            for tree in (T("neg", inner), T("mul", T("neg", inner), "a"), T("sub", "a", T("neg", inner))):
+                text = printed(tree, "python").text
+                want = meant_of(tree, environment)
+                assert math.isclose(eval(text, environment), want, rel_tol=1e-12), text  # noqa: S307, RUF100  printed by us
+
+
+def meant_of(tree, environment) -> float:
+    if isinstance(tree, str):
+        return environment[tree]
+    return REGISTRY[tree.op].impl(*[meant_of(t, environment) for t in tree.args])
 
 
 # -- numbers --------------------------------------------------------------------------------------------------------------

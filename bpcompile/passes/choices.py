@@ -100,6 +100,39 @@ def keep_type(program: Program) -> Program:
     return program.with_eqns(eqns)
 
 
+def spread_constants(program: Program) -> Program:
+    """
+    Return the program with each result in the shape of the inputs, whether it depends on them or not.
+
+    Before, where no input has a shape of its own, so that all of them are arrays of one shape::
+
+        return f = 2.0
+
+    After::
+
+        t0 = fill_like x 2.0
+        return f = t0
+    """
+    inputs = [v for v in program.inputs() if v.dtype == "float"]
+    spread: set[Atom] = set(program.inputs())
+    for eqn in program.eqns:
+        if any(arg in spread for arg in eqn.args):
+            spread.add(eqn.out)
+    split = next((i for i, eqn in enumerate(program.eqns) if eqn.origin is not None), len(program.eqns))
+    result = program.with_eqns(list(program.eqns))
+    made = []
+    for output in result.outputs:
+        if output.atom not in spread and inputs:
+            constant = output.atom
+            filled = Var(name=output.name, stage=True)
+            made.append(Eqn(filled, REGISTRY["fill_like"], (inputs[0], constant)))
+            if isinstance(constant, Var):
+                constant.name, constant.stage = None, False
+            output.atom = filled
+    result.eqns[split:split] = made
+    return result
+
+
 def _compared(condition: Atom, definition: dict[Var, Eqn]) -> Var | None:
     """Return the first float that a condition looks at."""
     stack = [condition]

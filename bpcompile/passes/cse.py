@@ -20,18 +20,22 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bpcompile.ir import Atom, Eqn, Lit, Program, Var
+from bpcompile.ir import Atom, Eqn, Lit, Program, Var, implies
 from bpcompile.primitive import REGISTRY
 
 _COMMUTATIVE: Final = frozenset({"add", "mul", "eq", "ne", "and", "or", "hypot", "logaddexp"})
 
 
-def share(program: Program) -> Program:
+def share(program: Program, *, eager: bool = False) -> Program:
     """
     Return the program with each value computed once.
 
     Equations are numbered by value, whatever their guards; one that repeats another is dropped if the other is computed
     wherever this one is needed. (Two branches may both divide by x, yet neither division may move in front of the branch.)
+
+    Args:
+        program: Any program.
+        eager: Whether all branches are computed, so that guards say nothing of that; they have to be found again.
     """
     number: dict[Atom, Any] = {}
     classes: dict[Any, int] = {}
@@ -56,7 +60,7 @@ def share(program: Program) -> Program:
         if candidates is None:
             seen[value] = [(eqn, len(eqns) - 1)]
             continue
-        found = next(((e, i) for e, i in candidates if e.guard == eqn.guard[: len(e.guard)]), None)
+        found = next(((e, i) for e, i in candidates if eager or implies(eqn.guard, e.guard)), None)
         if found is None:
             candidates.append((eqn, len(eqns) - 1))
             continue

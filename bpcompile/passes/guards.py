@@ -11,30 +11,37 @@ Before::
     f = select c r x
 
 After, `r` carries the guard ((c, True),), and so will the equations that undo it.
+
+A guard holds the cases that every way from the value to a result passes through, so it is the intersection of what the readers
+need. What reads a value without a condition is never needed in more cases than the value itself.
 """
 
 from __future__ import annotations
 
 import heapq
+from functools import reduce
 from typing import Final
 
-from bpcompile.ir import Atom, Eqn, Guard, Program, Shape, Var
+from bpcompile.ir import Atom, Eqn, Guard, Logic, Program, Shape, Var, beyond, common, implies
 
 #: An operation shared by more branches than this is computed in front of them.
 _MOST_COPIES: Final = 6
+#: Operations that need an operand in one case only.
+_CHOICES: Final = frozenset({"select", "and", "or"})
 
 
 def find_guards(program: Program) -> Program:
     """Return the program with the guard of each equation set, conditions moved before what they guard."""
-    if not any(eqn.prim.name == "select" or eqn.guard for eqn in program.eqns):
+    if not any(eqn.prim.name in _CHOICES or eqn.guard for eqn in program.eqns):
         return program
+    logic = Logic(program.eqns)
     guard: dict[Var, Guard] = {}
 
     def use(atom: Atom, under: Guard) -> None:
         if isinstance(atom, Var):
             before = guard.get(atom)
             under = _of_its_elements(under, atom.shape)
-            guard[atom] = under if before is None else _common(before, under)
+            guard[atom] = under if before is None else common(before, under)
 
     for atom in program.results():
         use(atom, ())
@@ -43,18 +50,11 @@ def find_guards(program: Program) -> Program:
         if under is None:
             continue
         under = guard[eqn.out] = _through(eqn, under)
-        if eqn.prim.name == "select":
-            condition, yes, no = eqn.args
-            use(condition, under)
-            if isinstance(condition, Var):
-                use(yes, (*under, (condition, True)))
-                use(no, (*under, (condition, False)))
-        else:
-            for arg in eqn.args:
-                use(arg, _through(eqn, under))
+        for i, arg in enumerate(eqn.args):
+            use(arg, _of_operand(eqn, i, under, logic))
     # A value with no effect keeps no guard: it is dropped by dead code elimination.
     eqns = [eqn.replace(guard=guard[eqn.out]) if guard.get(eqn.out, eqn.guard) != eqn.guard else eqn for eqn in program.eqns]
-    return program.with_eqns(_sorted(_loosened(eqns)))
+    return program.with_eqns(_sorted(_loosened(eqns, logic)))
 
 
 def separate_branches(program: Program) -> Program:
@@ -72,18 +72,21 @@ def separate_branches(program: Program) -> Program:
         s = div 1.0 x
         f = select a r (select b x s)
 
-    Only operations that can fail are doubled, and only while few branches share them.
+    Only operations that can fail, and what is computed from them, are doubled, and only while few branches share them.
     """
-    if sum(eqn.prim.name == "select" for eqn in program.eqns) == 0:
+    if not any(eqn.prim.name in _CHOICES for eqn in program.eqns):
         return program
+    logic = Logic(program.eqns)
+    fragile: set[Var] = set()
+    for eqn in program.eqns:
+        if not eqn.prim.total or any(arg in fragile for arg in eqn.args):
+            fragile.add(eqn.out)
     readers: dict[Var, list[tuple[Guard, Eqn | None, int]]] = {}
 
     def read(eqn: Eqn, under: Guard) -> None:
         for i, arg in enumerate(eqn.args):
             if isinstance(arg, Var):
-                branch = eqn.prim.name == "select" and i > 0 and isinstance(eqn.args[0], Var)
-                here = (*under, (eqn.args[0], i == 1)) if branch else _through(eqn, under)
-                readers.setdefault(arg, []).append((here, eqn, i))  # type: ignore[arg-type]  # a branch has a condition
+                readers.setdefault(arg, []).append((_of_operand(eqn, i, under, logic), eqn, i))
 
     for atom in program.results():
         if isinstance(atom, Var):
@@ -93,18 +96,15 @@ def separate_branches(program: Program) -> Program:
         eqn = original.replace()
         places = readers.get(eqn.out, [])
         guards = list(dict.fromkeys(_through(eqn, _of_its_elements(g, eqn.out.shape)) for g, _, _ in places))
-        outermost = [g for g in guards if not any(h != g and h == g[: len(h)] for h in guards)]
-        if eqn.prim.total or eqn.out.stage or not 1 < len(outermost) <= _MOST_COPIES:
-            common = guards[0] if guards else ()
-            for other in guards[1:]:
-                common = _common(common, other)
-            read(eqn, common)
+        outermost = _weakest(guards)
+        if eqn.out not in fragile or eqn.out.stage or not 1 < len(outermost) <= _MOST_COPIES:
+            read(eqn, reduce(common, guards) if guards else ())
             eqns.append(eqn)
             continue
         for n, guard in enumerate(outermost):
             copy = eqn if n == 0 else eqn.replace(out=Var(name=eqn.out.name, shape=eqn.out.shape, dtype=eqn.out.dtype))
             for here, reader, i in places:
-                if n > 0 and reader is not None and guard == here[: len(guard)]:
+                if n > 0 and reader is not None and implies(here, guard):
                     reader.args = (*reader.args[:i], copy.out, *reader.args[i + 1 :])
             read(copy, guard)
             eqns.append(copy)
@@ -112,19 +112,31 @@ def separate_branches(program: Program) -> Program:
     return program.with_eqns(eqns)
 
 
+def _weakest(guards: list[Guard]) -> list[Guard]:
+    """Return the guards that no other one is weaker than."""
+    found: list[Guard] = []
+    for guard in guards:
+        if not any(implies(guard, other) and (other in found or not implies(other, guard)) for other in guards if other is not guard):
+            found.append(guard)
+    return found
+
+
+def _of_operand(eqn: Eqn, operand: int, under: Guard, logic: Logic) -> Guard:
+    """Return the cases in which an equation needs an operand, if itself it is needed in those given."""
+    case = eqn.reads_when(operand)
+    return _through(eqn, under) if case is None else logic.adds(under, case)
+
+
 def _through(eqn: Eqn, guard: Guard) -> Guard:
-    """Return the conditions under which operands are needed: a sum, a product of matrices, a transpose mixes elements or moves them."""
+    """Return the cases in which operands are needed: a sum, a product of matrices, a transpose mixes elements or moves them."""
     if eqn.prim.shape is None:
         return guard
-    return next((guard[:i] for i, (condition, _) in enumerate(guard) if condition.shape), guard)
+    return tuple([case for case in guard if not case[0].shape])
 
 
 def _of_its_elements(guard: Guard, shape: Shape) -> Guard:
-    """Return the conditions that hold element by element: a value that all elements share is needed if any of them is."""
-    for i, (condition, _) in enumerate(guard):
-        if condition.shape and not _covers(shape, condition.shape):
-            return guard[:i]
-    return guard
+    """Return the cases that hold element by element: a value that all elements share is needed if any of them is."""
+    return tuple([case for case in guard if not case[0].shape or _covers(shape, case[0].shape)])
 
 
 def _covers(shape: Shape, smaller: Shape) -> bool:
@@ -132,22 +144,25 @@ def _covers(shape: Shape, smaller: Shape) -> bool:
     return len(smaller) <= len(shape) and all(b in {1, a} for a, b in zip(shape[len(shape) - len(smaller) :], smaller, strict=True))
 
 
-def _common(a: Guard, b: Guard) -> Guard:
-    length = 0
-    while length < min(len(a), len(b)) and a[length] == b[length]:
-        length += 1
-    return a[:length]
-
-
-def _loosened(eqns: list[Eqn]) -> list[Eqn]:
+def _loosened(eqns: list[Eqn], logic: Logic) -> list[Eqn]:
     """Free operations that can't fail from conditions that come later: moving them would tear lines apart for nothing."""
     place = {eqn.out: i for i, eqn in enumerate(eqns)}
+    tied: dict[Var, Guard] = {}
     result = []
     for i, eqn in enumerate(eqns):
-        known = 0
-        while known < len(eqn.guard) and place.get(eqn.guard[known][0], -1) < i:
-            known += 1
-        result.append(eqn.replace(guard=eqn.guard[:known]) if known < len(eqn.guard) and not eqn.can_fail() else eqn)
+        if eqn.guard:
+            if not eqn.can_fail() and any(place.get(condition, -1) > i for condition, _ in eqn.guard):
+                # What an operand or a condition waits for, its reader waits for anyway.
+                needed = {
+                    case for k, arg in enumerate(eqn.args) if isinstance(arg, Var) and arg in tied for case in beyond(tied[arg], _of_operand(eqn, k, (), logic))
+                }
+                for case in reversed(eqn.guard):
+                    if case in needed or place.get(case[0], -1) < i:
+                        needed |= {case, *tied.get(case[0], ())}
+                eqn = eqn.replace(guard=tuple([case for case in eqn.guard if case in needed]))  # noqa: PLW2901  the equation goes on with less
+            if eqn.guard:
+                tied[eqn.out] = eqn.guard
+        result.append(eqn)
     return result
 
 

@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from bpcompile.ir import Atom, Eqn, Lit, Program, Var
+from bpcompile.ir import Atom, Eqn, Lit, Program, Var, implies
 from bpcompile.passes.fold import constant
 from bpcompile.primitive import REGISTRY
 
@@ -111,7 +111,7 @@ class _Simplify:
         eqn = self.definition.get(atom)
         if eqn is None or eqn.prim.name != "mul" or not isinstance(eqn.args[0], Lit):
             return None
-        return (eqn.args[0], eqn.args[1]) if len(eqn.guard) <= len(self.eqn.guard) else None
+        return (eqn.args[0], eqn.args[1]) if implies(self.eqn.guard, eqn.guard) else None
 
 
 def _as_float(value: float) -> float:
