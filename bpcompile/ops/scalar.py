@@ -728,6 +728,7 @@ def _logistic(x: Any, first: Any, second: Any) -> Any:
 
 sigmoid: Primitive = define(
     name="sigmoid",
+    symbol="σ",
     sympy=lambda x: 1 / (1 + sympy.exp(-x)),
     impl=_sigmoid_value,
     forms={
