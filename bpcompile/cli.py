@@ -237,16 +237,35 @@ class _Parser(argparse.ArgumentParser):
         raise _UsageError(message)
 
 
-def _build_parser() -> _Parser:
+#: What the commands of teachers take besides FILE, -e and what compiling takes.
+_COMMANDS: Final = {
+    "draw": "Draw a program at a point as a circuit: values in green above the wires, gradients in red below. "
+    "The suffix of OUT (.svg, .png, .pdf, .dot) says what to write; without -o, SVG goes to standard output.",
+}
+
+
+def _build_command_parser(command: str) -> _Parser:
     parser = _Parser(
-        prog="bpcompile",
-        usage="bpcompile FILE [-o OUT] [options]\n       bpcompile -e EXPR [-o OUT] [options]\n       bpcompile ops",
-        description="Write the forward pass, get the backward pass: reads FILE and emits Python or NumPy code that returns the value and every gradient.",
-        epilog="A FILE that imports sympy is executed, as `python FILE` would execute it; any other is parsed and never executed. "
-        "Exit codes: 0 done, 1 the input can't be compiled, 2 wrong usage, 3 a fault of bpcompile.",
-        add_help=False,
-        allow_abbrev=False,
+        prog=f"bpcompile {command}", usage=f"bpcompile {command} FILE [--at X=3] [-o OUT] [options]", description=_COMMANDS[command], add_help=False
     )
+    parser.allow_abbrev = False
+    _add_input(parser)
+    add = parser.add_argument
+    add("--target", choices=("python", "numpy"), help="compute with math, or with NumPy (the default if an input is an array)")
+    add("--style", choices=("code", "notes"), default="notes", help="the style of the code beside it (default: notes)")
+    add("--numerics", choices=("stable", "literal"), help="rewrite what overflows or cancels, or keep every formula as written (default)")
+    add("--check", choices=("full", "fast", "off"), default="full", help="how much of the certificate to compute (default: full)")
+    add("--lang", choices=("en", "zh"), default="en", help="the language of every text (default: en)")
+    add("--seed", metavar="N", type=int, help="draw new example values that are easy to work with, the same ones for the same N")
+    add("--collapse", action="store_true", help="one gate a stage, instead of a box around the gates of a stage")
+    add("--name", metavar="F", help="the name of the value of EXPR (default: f)")
+    add("-q", "--quiet", action="store_true", help="print no notes and no progress, only errors")
+    add("-h", "--help", action="store_true", help="print this text and leave")
+    return parser
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    """Add what says what to compile and where to write it."""
     add = parser.add_argument
     add(
         "file",
@@ -260,6 +279,21 @@ def _build_parser() -> _Parser:
     add("--of", metavar="F,G", action="append", default=[], help="the outputs to differentiate; the last stage without it")
     add("--at", metavar="X=3", nargs="+", action="extend", default=[], help="example values: x=3,y=-4 or w=[2,-3]")
     add("--shape", metavar="X=N", nargs="+", action="extend", default=[], help="shapes of array inputs: x=N,D has two axes, w= is a scalar")
+
+
+def _build_parser() -> _Parser:
+    parser = _Parser(
+        prog="bpcompile",
+        usage="bpcompile FILE [-o OUT] [options]\n       bpcompile -e EXPR [-o OUT] [options]\n"
+        "       bpcompile draw FILE [-o OUT] [options]\n       bpcompile ops",
+        description="Write the forward pass, get the backward pass: reads FILE and emits Python or NumPy code that returns the value and every gradient.",
+        epilog="A FILE that imports sympy is executed, as `python FILE` would execute it; any other is parsed and never executed. "
+        "Exit codes: 0 done, 1 the input can't be compiled, 2 wrong usage, 3 a fault of bpcompile.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    _add_input(parser)
+    add = parser.add_argument
     add("--target", choices=("python", "numpy"), help="what the emitted code computes with: math, or NumPy (the default if an input is an array)")
     add(
         "--layout",
@@ -283,20 +317,28 @@ def _build_parser() -> _Parser:
 
 
 def _run(argv: list[str]) -> int:
-    parser = _build_parser()
-    options = parser.parse_args(_join_expression(argv))
+    command = argv[0] if argv and argv[0] in _COMMANDS else None
+    parser = _build_command_parser(command) if command else _build_parser()
+    options = parser.parse_args(_join_expression(argv[1:] if command else argv))
     if options.help:
         return _print(parser.format_help())
-    if options.version:
+    if not command and options.version:
         from bpcompile import __version__
 
         return _print(f"bpcompile {__version__}\n")
     _rescue_file(options)
+    _check_arguments(options)
+    if command:
+        return _teach(options)
+    if options.file == "ops":
+        return _deliver(list_primitives(), options.output, ())
+    return _compile(options)
+
+
+def _check_arguments(options: argparse.Namespace) -> None:
     if options.file is not None and options.expression is not None:
         msg = "give FILE or -e EXPR, not both"
         raise _UsageError(msg)
-    if options.file == "ops":
-        return _deliver(list_primitives(), options.output, ())
     if options.file is None and options.expression is None:
         msg = "nothing to compile: give FILE or -e EXPR"
         raise _UsageError(msg)
@@ -307,29 +349,55 @@ def _run(argv: list[str]) -> int:
         if not options.name.isidentifier() or keyword.iskeyword(options.name):
             msg = f"--name: `{_short(options.name)}` is not a name"
             raise _UsageError(msg)
-    return _compile(options)
+
+
+def _teach(options: argparse.Namespace) -> int:
+    """Run one of the commands of teachers."""
+    settings = _settings(options)
+    inputs = _checked_paths(options)
+    from bpcompile.teaching import commands
+
+    kind = commands.suffix(options.output, commands.PICTURES)
+    with redirect_stdout(sys.stderr), Progress(enabled=not options.quiet) as progress:
+        progress("loading")
+        example = commands.worked(_compiler_for(options), settings | {"progress": progress}, seed=options.seed)
+        progress("drawing")
+        result = commands.draw(example, kind, collapse=options.collapse, lang=options.lang)
+    _say_notes(options, example.compiled)
+    return _deliver(result, options.output, inputs)
 
 
 def _compile(options: argparse.Namespace) -> int:
     settings = _settings(options)
-    inputs = [name for name in (options.file, options.template) if name not in (None, "-")]
-    for name in inputs:
-        _check_input(name)
-    if options.output not in (None, "-"):
-        check_output(options.output, inputs)
+    inputs = _checked_paths(options)
     # Whatever the user's own file prints while it is executed must not end up in the emitted code.
     with redirect_stdout(sys.stderr), Progress(enabled=not options.quiet) as progress:
         progress("loading")
         compiled = _compiler_for(options)(**settings, progress=progress)
-    notes: list[Diagnostic] = list(compiled.notes)
-    if notes and not options.quiet:
-        _say(render_all(notes))
+    _say_notes(options, compiled)
     return _deliver(compiled.source, options.output, inputs)
 
 
+def _checked_paths(options: argparse.Namespace) -> list[str]:
+    """Return the files that are read, after looking at what is read and written before any work is done."""
+    inputs = [name for name in (options.file, getattr(options, "template", None)) if name not in (None, "-")]
+    for name in inputs:
+        _check_input(name)
+    if options.output not in (None, "-"):
+        check_output(options.output, inputs)
+    return inputs
+
+
+def _say_notes(options: argparse.Namespace, compiled: Compiled) -> None:
+    notes: list[Diagnostic] = list(compiled.notes)
+    if notes and not options.quiet:
+        _say(render_all(notes))
+
+
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    settings: dict[str, Any] = {key: getattr(options, key) for key in ("target", "layout", "style", "numerics", "check")}
-    settings["template"] = None if options.template is None else Path(options.template)
+    settings: dict[str, Any] = {key: getattr(options, key) for key in ("target", "layout", "style", "numerics", "check") if hasattr(options, key)}
+    if hasattr(options, "template"):
+        settings["template"] = None if options.template is None else Path(options.template)
     for option, key, parse in (("--at", "at", parse_points), ("--shape", "shapes", parse_shapes), ("--wrt", "wrt", _names), ("--of", "of", _names)):
         items: list[str] = getattr(options, option[2:])
         read: Callable[[Sequence[str]], Any] = parse
@@ -513,11 +581,11 @@ def _read_standard_input() -> bytes:
         raise error("E101", f"can't read standard input: {(fault.strerror or str(fault)).lower()}") from None
 
 
-def _deliver(text: str, path: str | None, inputs: Sequence[str]) -> int:
-    if path in (None, "-"):
-        return _print(text)
-    write_output(path, text, inputs)
-    return DONE
+def _deliver(text: str | bytes, path: str | None, inputs: Sequence[str]) -> int:
+    if path is not None and path != "-":
+        write_output(path, text, inputs)
+        return DONE
+    return _print(text if isinstance(text, str) else text.decode("utf-8"))
 
 
 def _print(text: str) -> int:

@@ -12,7 +12,7 @@ import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -66,6 +66,8 @@ class Options:
     check: str = "full"
     template: Path | None = None
     progress: Callable[[str], None] | None = None
+    #: Gives inputs the example values of a script, in the parameters of the program that it is called with.
+    examples: Callable[[Program], None] | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("target", (None, *_TARGETS)), ("layout", _LAYOUTS), ("style", _STYLES), ("check", _CHECKS)):
@@ -92,6 +94,8 @@ class Compiled:
         gradient: The same with the backward pass, as emitted.
         certificate: What was checked; None with `check="off"`.
         notes: Warnings and notes.
+        stages: What was differentiated: the program with its gates recognised and cut into stages.
+        options: How it was compiled.
     """
 
     source: str
@@ -100,6 +104,8 @@ class Compiled:
     emitted: Emitted
     certificate: Certificate | None
     notes: list[Diagnostic] = field(default_factory=list)
+    stages: Program = field(repr=False, kw_only=True)
+    options: Options = field(default_factory=Options, kw_only=True)
 
     @cached_property
     def namespace(self) -> dict[str, Any]:
@@ -264,10 +270,32 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
+def every_gate(compiled: Compiled) -> Emitted:
+    """
+    Emit a compiled program once more, as a script in which each gate has a statement of its own.
+
+    Where the emitted file says `f = 1.0 / (1 + math.exp(-dot))` this one has a line for each part and a line for its gradient,
+    so that running it yields the number on every wire of the circuit.
+    """
+    options = replace(compiled.options, layout="script", style="notes", numerics="literal" if compiled.options.literal else "stable")
+    values = [eqn.out for eqn in compiled.stages.eqns]
+    before = [var.stage for var in values]
+    try:
+        for var in values:
+            var.stage = True
+        with _collector_paused():
+            joint, forward, written = _differentiate(compiled.stages, options, _target(compiled.program, options))
+        emitter = Emitter(joint, forward, written=written, target=_target(compiled.program, options), layout="script", style="notes")
+        context = emitter.context()
+        return emitter.emitted(_render(replace(options, template=None), context, _header(emitter, context)))
+    finally:
+        for var, stage in zip(values, before, strict=True):
+            var.stage = stage
+
+
 def _compile(program: Program, options: Options) -> Compiled:
     progress = options.progress or (lambda _: None)
     language = _target(program, options)
-    target = "math" if language == "python" else "numpy"
     thorough = options.check != "off"
 
     def verified(result: Program) -> Program:
@@ -290,26 +318,9 @@ def _compile(program: Program, options: Options) -> Compiled:
         for eqn in stages.eqns:
             eqn.out.stage |= eqn.out in again and eqn.out.dtype == "float"
     stages = verified(find_guards(schedule(stages, keep=again)))
-    upstream = options.layout != "script"
-    joint = verified(reverse(stages, upstream=upstream, textbook=not compact, stable=not options.literal))
-    progress("passes")
-    joint = written = verified(forward_aliases(joint))
-    joint = verified(drop_impossible_guards(expand(joint, target=target, literal=options.literal)))
-    if compact:
-        joint = verified(collect(verified(absorb(simplify(joint)))))
-    elif target == "numpy":
-        joint = verified(absorb(multiply_inside(joint)))
-    joint = verified(share(find_guards(joint)))
-    joint = verified(find_guards(eliminate_dead(joint)))
-    if thorough:
-        check_guards(joint)
-    if target == "numpy":
-        joint = verified(find_guards(eliminate_dead(share(guard_branches(keep_type(joint)), eager=True))))
-        if upstream and not any(v.shape for v in joint.inputs()):
-            joint = verified(spread_constants(joint))
-    forward = eliminate_dead(_without_gradients(joint))
+    joint, forward, written = _differentiate(stages, options, language)
     if options.layout == "script":
-        _complete_examples(joint)
+        (options.examples or _complete_examples)(joint)
     progress("writing")
     emitter = Emitter(joint, forward, written=written, target=language, layout=options.layout, style=options.style)
     context = emitter.context()
@@ -330,7 +341,38 @@ def _compile(program: Program, options: Options) -> Compiled:
                 ),
             )
         emitted = emitter.emitted(_render(options, context, [*header, "", *certificate.lines()]))
-    return Compiled(emitted.text, program, joint, emitted, certificate, notes)
+    return Compiled(emitted.text, program, joint, emitted, certificate, notes, stages=stages, options=options)
+
+
+def _differentiate(stages: Program, options: Options, language: str) -> tuple[Program, Program, Program]:
+    """Return the program with its backward pass as it is printed, its forward part alone, and the same before printing's rewrites."""
+    progress = options.progress or (lambda _: None)
+    target = "math" if language == "python" else "numpy"
+    compact = options.style == "code"
+
+    def verified(result: Program) -> Program:
+        if options.check != "off":
+            check_program(result)
+        return result
+
+    upstream = options.layout != "script"
+    joint = verified(reverse(stages, upstream=upstream, textbook=not compact, stable=not options.literal))
+    progress("passes")
+    joint = written = verified(forward_aliases(joint))
+    joint = verified(drop_impossible_guards(expand(joint, target=target, literal=options.literal)))
+    if compact:
+        joint = verified(collect(verified(absorb(simplify(joint)))))
+    elif target == "numpy":
+        joint = verified(absorb(multiply_inside(joint)))
+    joint = verified(share(find_guards(joint)))
+    joint = verified(find_guards(eliminate_dead(joint)))
+    if options.check != "off":
+        check_guards(joint)
+    if target == "numpy":
+        joint = verified(find_guards(eliminate_dead(share(guard_branches(keep_type(joint)), eager=True))))
+        if upstream and not any(v.shape for v in joint.inputs()):
+            joint = verified(spread_constants(joint))
+    return joint, eliminate_dead(_without_gradients(joint)), written
 
 
 def _target(program: Program, options: Options) -> str:

@@ -49,6 +49,11 @@ class Emitted:
         outputs: Name of each output in the text.
         seeds: Name of the upstream gradient of each output; empty in layout `script`.
         gradients: The inputs whose gradient is returned, in order, with the name of the gradient.
+        forward: The statements of the forward pass, in order.
+        backward: The statements of the backward pass, in order, and the comment lines that name what a block undoes.
+        names: How each value with a name is read (`num`, `w[0]`).
+        adjoints: How the gradient of a value is read, where it has a name (`dnum`, `dw[0]`).
+        numbers: The number of each stage.
     """
 
     text: str
@@ -58,14 +63,24 @@ class Emitted:
     outputs: list[str] = field(default_factory=list)
     seeds: list[str] = field(default_factory=list)
     gradients: list[tuple[Param, str]] = field(default_factory=list)
+    forward: list[Line] = field(default_factory=list)
+    backward: list[Line] = field(default_factory=list)
+    names: dict[Var, str] = field(default_factory=dict)
+    adjoints: dict[Var, str] = field(default_factory=dict)
+    numbers: dict[Var, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Line:
-    """A statement, or a comment line where `code` is empty."""
+    """
+    A statement, or a comment line where `code` is empty.
+
+    `stage` is the value that a line of the forward pass computes, or that a line of the backward pass undoes.
+    """
 
     code: str
     comment: str = ""
+    stage: Var | None = None
 
 
 class _Body:
@@ -313,7 +328,7 @@ class _Body:
 
     def place(self, eqn: Eqn, line: Line) -> None:
         """Append a statement."""
-        _ = eqn
+        line.stage = eqn.out
         self.lines.append(line)
 
     def owner(self, origin: Var | None) -> Var | None:
@@ -376,7 +391,7 @@ class _Backward(_Body):
     def enter(self, owner: Var | None) -> None:
         """Begin the block of a stage, unless it is the block at hand."""
         if owner is not None and owner is not self.block:
-            self.lines.append(Line("", f"backprop {self.forward.statement[owner]}"))
+            self.lines.append(Line("", f"backprop {self.forward.statement[owner]}", owner))
             self.block = owner
 
     def place(self, eqn: Eqn, line: Line) -> None:
@@ -384,6 +399,7 @@ class _Backward(_Body):
             self.enter(self.forward.owner(eqn.origin))
         number = self.forward.number.get(self.block) if self.block is not None else None
         line.comment = _joined(f"({number})" if number else "", line.comment)
+        line.stage = self.block
         self.lines.append(line)
 
 
@@ -559,10 +575,10 @@ class Emitter:
                     )
                 elif body.env[gradient].text != name:
                     source = body.env[gradient].text
-                    body.lines.append(Line(f"{name} = {source + '.copy()' if self.is_array(gradient) else source}", comment))
+                    body.lines.append(Line(f"{name} = {source + '.copy()' if self.is_array(gradient) else source}", comment, body.block))
                 continue
             line = f"{name} = {self._list(param.tree)}"
-            body.lines.append(Line(line, comment))
+            body.lines.append(Line(line, comment, body.block))
 
     def _list(self, tree: Tree) -> str:
         if isinstance(tree, Var):
@@ -724,7 +740,20 @@ class Emitter:
             outputs=list(self.output_names),
             seeds=list(self.seed_names),
             gradients=list(self.gradient_names),
+            forward=list(self.body.lines),
+            backward=list(self.backward.lines),
+            names={**{v: t.text for v, t in self.inputs.items()}, **{v: self.body.env[v].text for v in self.body.statement}},
+            adjoints=self._adjoints(),
+            numbers=dict(self.body.number),
         )
+
+    def _adjoints(self) -> dict[Var, str]:
+        """Return how the gradient of each value is read once the backward pass is over."""
+        found = {twin: name for twin, name in self.twin_names.items() if twin in self.body.statement}
+        for param, name in self.gradient_names:
+            for var, path in _paths(param.tree):
+                found[var] = name + _path(path)
+        return found
 
 
 def _size_names(program: Program) -> list[str]:

@@ -54,9 +54,9 @@ def check_output(path: str, inputs: Iterable[str] = ()) -> None:
         raise error("E012", f"can't write `{path}`: it is read-only")
 
 
-def write_output(path: str, text: str, inputs: Iterable[str] = ()) -> None:
+def write_output(path: str, text: str | bytes, inputs: Iterable[str] = ()) -> None:
     """
-    Write `text` to `path` in UTF-8, all of it or nothing; an existing file keeps its mode, a symbolic link its place.
+    Write `text` to `path` (in UTF-8, unless it is bytes already), all of it or nothing; an existing file keeps its mode, a symbolic link its place.
 
     Args:
         path: Where the output goes.
@@ -66,7 +66,7 @@ def write_output(path: str, text: str, inputs: Iterable[str] = ()) -> None:
     Raises:
         CompileError: E011 the output is an input; E012 it can't be written.
     """
-    data = text.encode("utf-8")
+    data = text if isinstance(text, bytes) else text.encode("utf-8")
     check_output(path, inputs)
     try:
         status = os.stat(path) if os.path.exists(path) else None

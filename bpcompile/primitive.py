@@ -87,6 +87,7 @@ class Primitive:
         hazard: What goes wrong in the literal form, for the notes of `--numerics literal`.
         notes: Source of a formula, numerical limits.
         short: The stem that names a value of this operation: `sig` makes `sigy`.
+        symbol: What its gate shows in a circuit, where neither an operator nor the name says it.
         shape: Shape of the result from operand shapes, for operations that are not element-wise.
         shape_only: Operands of which only the shape (and the dtype) is used: their values need not be kept.
         cost: Arithmetic operations that one evaluation counts for.
@@ -111,6 +112,7 @@ class Primitive:
     hazard: str = ""
     notes: str = ""
     short: str = ""
+    symbol: str = ""
     shape: Callable[..., tuple[Any, ...]] | None = None
     shape_only: tuple[int, ...] = ()
     cost: int = 1

@@ -278,6 +278,7 @@ _REDUCTIONS: Final[tuple[tuple[tuple[Shape, ...], dict[str, Any]], ...]] = (
 
 sum_ = define(
     name="sum",
+    symbol="Σ",
     sympy=lambda x, **_: x,
     impl=_sum_value,
     forms={"math": lambda **_: NEVER, "numpy": _reduction("sum")},
@@ -404,6 +405,7 @@ _TIES: Final = (Kink("equal largest elements", "the gradient is shared equally a
 
 amax = define(
     name="amax",
+    symbol="max",
     sympy=no_sympy,
     impl=lambda x, *, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
     forms=forms(_reduction("max")),
@@ -428,6 +430,7 @@ peak = define(
 )
 amin = define(
     name="amin",
+    symbol="min",
     sympy=no_sympy,
     impl=lambda x, *, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims),
     forms=forms(_reduction("min")),
@@ -665,6 +668,7 @@ def _transpose_form(*, perm: tuple[int, ...]) -> Form:
 
 transpose = define(
     name="transpose",
+    symbol="T",
     sympy=no_sympy,
     impl=lambda x, *, perm: np.transpose(x, perm),
     forms=forms(_transpose_form),
@@ -807,6 +811,7 @@ def _part_undone(ct: Any, x: Any, index: tuple[Any, ...]) -> Any:
 
 getitem: Primitive = define(
     name="getitem",
+    symbol="[ ]",
     sympy=no_sympy,
     impl=lambda x, *, index: x[as_index(index)],
     forms=forms(lambda *, index: view(pattern(f"{{0}}[{show_index(index)}]", Prec.ATOM, Prec.ATOM))),

@@ -50,6 +50,7 @@ def _einsum_right(ct: Any, ans: Any, a: Any, b: Any, *, spec: str) -> Any:
 
 einsum = define(
     name="einsum",
+    symbol="dot",
     sympy=no_sympy,
     impl=lambda a, b, *, spec: np.einsum(spec, a, b),
     forms={

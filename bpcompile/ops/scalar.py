@@ -757,6 +757,7 @@ def _array_sigmoid_slope(x: Any) -> Any:
 
 sigmoid: Primitive = define(
     name="sigmoid",
+    symbol="σ",
     sympy=lambda x: 1 / (1 + sympy.exp(-x)),
     impl=_sigmoid_value,
     forms={

@@ -1,0 +1,5 @@
+"""Comments and docstrings of emitted code."""
+
+from typing import Final
+
+MESSAGES: Final[dict[str, tuple[str, str]]] = {}

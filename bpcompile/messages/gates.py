@@ -1,0 +1,5 @@
+"""What each gate does to a gradient, in one sentence."""
+
+from typing import Final
+
+MESSAGES: Final[dict[str, tuple[str, str]]] = {}

@@ -1,0 +1,1 @@
+"""What teachers print from a compiled program: pictures, worked pages, worksheets, notebooks."""
