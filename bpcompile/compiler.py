@@ -378,9 +378,12 @@ def _differentiate(stages: Program, options: Options, language: str) -> tuple[Pr
 def _target(program: Program, options: Options) -> str:
     """Return the target that was asked for, or the one that the inputs need."""
     array = next((p for p in program.params if any(v.shape for v in p.leaves())), None)
+    inside = next((eqn for eqn in program.eqns if eqn.out.shape), None)
     if array is not None and options.target == "python":
         raise error("E003", f"`{array.name}` is an array, which target python does not have", array.span, help="`--target numpy` compiles it")
-    return options.target or ("python" if array is None else "numpy")
+    if inside is not None and options.target == "python":
+        raise error("E003", "there are arrays in this program, which target python does not have", inside.span, help="`--target numpy` compiles it")
+    return options.target or ("python" if array is None and inside is None else "numpy")
 
 
 def _without_gradients(joint: Program) -> Program:

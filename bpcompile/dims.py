@@ -11,7 +11,7 @@ SymPy's canonical form, so that two sizes are equal if and only if they compare 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import sympy
@@ -154,6 +154,49 @@ def is_nonnegative(dim: Dim) -> bool:
     return all(coefficient >= 0 for coefficient in shifted.as_coefficients_dict().values())
 
 
+def solve(sizes: Sequence[Dim]) -> dict[str, tuple[int, int, Dim]]:
+    """
+    Say how the names in some sizes are found from their values.
+
+    Returns:
+        For each name that can be found (place, factor, rest): it is (the size at that place - rest) // factor. A name in `rest`
+        stands earlier in the result.
+
+    >>> solve(["N", add("H", "N"), multiply(2, "D")])
+    {'N': (0, 1, 0), 'H': (1, 1, 'N'), 'D': (2, 2, 0)}
+    """
+    found: dict[str, tuple[int, int, Dim]] = {}
+    for place, size in enumerate(sizes):
+        if isinstance(size, str):
+            found.setdefault(size, (place, 1, 0))
+    waiting = [(place, size) for place, size in enumerate(sizes) if not isinstance(size, int | str)]
+    while waiting:
+        for item in waiting:
+            unknown = [name for name in names(item[1]) if name not in found]
+            if len(unknown) <= 1:
+                break
+        else:
+            break
+        waiting.remove(item)
+        if unknown:
+            symbol = _expr(unknown[0])
+            factor = _expr(item[1]).coeff(symbol)
+            rest = _dim(_expr(item[1]) - factor * symbol)
+            if factor.is_Integer and factor > 0 and unknown[0] not in names(rest):
+                found[unknown[0]] = item[0], int(factor), rest
+    return found
+
+
 def show(dim: Dim) -> str:
     """Return the size as Python source."""
     return str(dim)
+
+
+def terms(dim: Dim) -> list[str]:
+    """
+    Return the terms of a size as Python source, those that are negative with their sign.
+
+    >>> terms(subtract("K", 1)), terms(0)
+    (['K', '-1'], [])
+    """
+    return [] if dim == 0 else [str(term) for term in _expr(dim).as_ordered_terms()]

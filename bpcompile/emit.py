@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bpcompile.dims import names as dim_names
+from bpcompile import dims
 from bpcompile.forms import Form, Prec
 from bpcompile.ir import Atom, Dim, Eqn, Lit, Logic, Output, Param, Program, Shape, Tree, Var, leaves, show_shape
 from bpcompile.naming import Names
@@ -189,11 +189,11 @@ class _Body:
 
     def _is_place(self, eqn: Eqn) -> bool:
         """Whether a value is a size or a part of an input, which costs nothing to write wherever it is read."""
-        if eqn.out.stage or eqn.out.twin is not None or eqn.out in self.mutated:
+        if eqn.out.twin is not None or eqn.out in self.mutated:
             return False
         if not eqn.args:
-            return not eqn.out.shape
-        return eqn.prim.name == "getitem" and eqn.args[0] in self.emitter.inputs and all(isinstance(i, int) for i in eqn.params["index"])
+            return not eqn.out.shape and not eqn.out.name
+        return not eqn.out.stage and eqn.prim.name == "getitem" and eqn.args[0] in self.emitter.inputs and all(isinstance(i, int) for i in eqn.params["index"])
 
     def _previous(self, eqn: Eqn) -> str | None:
         """Return the name of the adjoint that an equation adds to in place, if it does."""
@@ -232,10 +232,8 @@ class _Body:
 
     def form(self, eqn: Eqn) -> Form:
         """Return how an operation is written for the target and in the style at hand."""
-        forms = eqn.prim.forms
-        form = forms.get("notes") if self.emitter.notes and self.target.forms == "numpy" else None
-        form = form or forms[self.target.forms]
-        return form if isinstance(form, Form) else form(**eqn.params)
+        target = "notes" if self.emitter.notes and self.target.forms == "numpy" else self.target.forms
+        return eqn.prim.form(target, eqn.params, [a.shape for a in eqn.args])
 
     def _by_statements(self, eqn: Eqn, form: Form) -> None:
         """Emit what no expression says, now or where its value is added to an adjoint."""
@@ -654,7 +652,7 @@ class Emitter:
             "gradient_names": gradients,
             "array_entry": wrapped,
             "seed_params": [f"{seed}=1.0" for seed in seeds],
-            "shaped": any(var.shape for _, var in self._arrays()),
+            "shaped": self._is_shaped(),
             "entry": layout([*entry, *self._size_lines([*self.composite, *self.body.lines, *backward]), *self.composite]),
             "sizes": layout(self._size_lines([*self.body.lines, *backward])),
             "value_entry": layout([*entry, *self._size_lines([*self.composite, *value.lines]), *self.composite]),
@@ -672,10 +670,14 @@ class Emitter:
     def _arrays(self) -> list[tuple[str, Var]]:
         return [(n, p.tree) for p, n in zip(self.params, self.names.params, strict=True) if isinstance(p.tree, Var)]
 
+    def _is_shaped(self) -> bool:
+        """Whether inputs have shapes of their own; otherwise each stands for arrays of any one shape."""
+        return any(var.shape for _, var in self._arrays()) or any(eqn.out.shape for eqn in self.program.eqns)
+
     def _entry_lines(self) -> list[Line]:
         """Return the lines that make arrays of the arguments and compare their sizes."""
         arrays = self._arrays()
-        shaped = any(var.shape for _, var in arrays)
+        shaped = self._is_shaped()
         lines = []
         for name, var in arrays:
             function = "_array" if var.dtype == "float" else "_integers"
@@ -692,23 +694,28 @@ class Emitter:
         for name, var in arrays:
             for axis, dim in enumerate(var.shape):
                 places.setdefault(dim, []).append((name, axis))
+        axes = [(name, axis) for name, var in arrays for axis in range(len(var.shape))]
+        solved = dims.solve([dim for _, var in arrays for dim in var.shape])
+        read_from = {axes[at] for at, factor, _ in solved.values() if factor == 1}
         for dim, where in places.items():
             sizes = ", ".join(f"{name}.shape[{axis}]" for name, axis in where)
-            if isinstance(dim, str) and len(where) > 1:
-                lines.append(Line(f'_same_size("{dim}", {sizes})'))
-            elif not isinstance(dim, str | int):
+            read = any(at in read_from for at in where)  # a size that a name was found from agrees with it
+            if isinstance(dim, str) or read:
+                if len(where) > 1:
+                    lines.append(Line(f'_same_size("{dim}", {sizes})'))
+            elif not isinstance(dim, int) and all(name in solved for name in dims.names(dim)):
                 self.composite.append(Line(f'_same_size("{dim}", {dim}, {sizes})'))
         return lines
 
     def _size_lines(self, lines: Sequence[Line]) -> list[Line]:
         """Return the lines that read the sizes which other lines use by name."""
         used = {word for line in lines for word in _IDENTIFIER.findall(line.code)}
-        found: dict[str, str] = {}
-        for name, var in self._arrays():
-            for axis, dim in enumerate(var.shape):
-                if isinstance(dim, str) and dim in used:
-                    found.setdefault(dim, f"{name}.shape[{axis}]")
-        return [Line(f"{dim} = {place}") for dim, place in found.items()]
+        axes = [(dim, f"{name}.shape[{axis}]") for name, var in self._arrays() for axis, dim in enumerate(var.shape)]
+        solved = dims.solve([dim for dim, _ in axes])
+        for name, (_, _, rest) in reversed(solved.items()):  # what is needed to find another size comes before it
+            if name in used:
+                used.update(dims.names(rest))
+        return [Line(f"{name} = {_solution(axes[at][1], factor, rest)}") for name, (at, factor, rest) in solved.items() if name in used]
 
     def _unpack(self, param: Param, name: str) -> str:
         def show_tree(tree: Tree) -> str:
@@ -758,7 +765,20 @@ class Emitter:
 
 def _size_names(program: Program) -> list[str]:
     """Return the names of sizes, which are variables of the emitted functions."""
-    return [name for v in program.inputs() for dim in v.shape for name in dim_names(dim)]
+    return [name for v in program.inputs() for dim in v.shape for name in dims.names(dim)]
+
+
+def _solution(size: str, factor: int, rest: Dim) -> str:
+    """
+    Return the text of (size - rest) // factor.
+
+    >>> _solution("x.shape[0]", 1, dims.subtract("K", 1))
+    'x.shape[0] - K + 1'
+    """
+    text = size
+    for term in dims.terms(rest):
+        text += f" + {term[1:]}" if term.startswith("-") else f" - {term}"
+    return text if factor == 1 else f"({text}) // {factor}" if text != size else f"{text} // {factor}"
 
 
 def _sizes(shape: Shape) -> str:

@@ -199,7 +199,7 @@ class Table:
             elif head in _SIZED and _is_plain(node):
                 seen[id(node)] = self._enter((head, node), head, numbers, node)
             else:
-                seen[id(node)] = self._normal(head, numbers) if numbers else self.leaf(node)
+                seen[id(node)] = self.normal(head, numbers) if numbers else self.leaf(node)
         return seen[id(expr)]
 
     def leaf(self, atom: sympy.Basic) -> int:
@@ -262,7 +262,7 @@ class Table:
             self.atoms.append(atom)
         return number
 
-    def _normal(self, head: type[sympy.Basic], args: tuple[int, ...]) -> int:
+    def normal(self, head: type[sympy.Basic], args: tuple[int, ...]) -> int:
         """Enter a node with what real inputs make trivial taken out."""
         if head in _TRANSPARENT:
             return args[0]
@@ -460,6 +460,7 @@ def _opaque(node: sympy.Basic) -> Opaque:
         sympy.NDimArray,
         sympy.Trace,
         sympy.Determinant,
+        sympy.Permanent,
     )
     element = sympy.matrices.expressions.matexpr.MatrixElement
     return Opaque(kind, "array" if isinstance(node, (*arrays, element)) else "other")

@@ -33,6 +33,8 @@ from bpcompile.ir import Dim, Shape, show_shape
 
 #: Ways to read the free indices of a stage that are tried.
 _READINGS: Final = 64
+#: Sums of so many numbers are written out.
+_TERMS: Final = 64
 _SCALAR_HEADS: Final = frozenset({sympy.Trace, sympy.Determinant, sympy.matrices.expressions.dotproduct.DotProduct})
 _SIZE_HEADS: Final = (sympy.MatrixSymbol, sympy.IndexedBase, sympy.Idx, sympy.Identity, sympy.ZeroMatrix, ARRAY_HEADS["OneMatrix"])
 
@@ -212,7 +214,7 @@ class Indices:
             args = tuple([self.as_scalar(part) for part in args])
         if args == table.args[number]:
             return number
-        return table.stage(atom, args[0]) if isinstance(atom, Stage) else table.node(head, args)
+        return table.stage(atom, args[0]) if isinstance(atom, Stage) else table.normal(head, args)
 
     def as_scalar(self, number: int) -> int:
         """Return a matrix of one entry as this entry, where a number is wanted."""
@@ -246,12 +248,28 @@ class Indices:
                 return self.refusal(
                     f"the {name.lower()} over `{label}` runs from {dims.show(low)} down to {dims.show(high)}", "bounds go from the smaller to the larger"
                 )
+            if isinstance(low, int) and isinstance(size, int) and size <= _TERMS and not self._has_arrays(body):
+                body = self._written_out(head, body, parts[0], range(low, low + size))
+                continue
             index = table.leaf(Index(label, low, size))
             self._order.setdefault(index, len(self._order))
             self._readings.setdefault(parts[0], {})[index] = None
             body = self.bind(body, parts[0], index)
             found.append(index)
-        return table.node(head, (body, *found))
+        return table.node(head, (body, *found)) if found else body
+
+    def _has_arrays(self, node: int) -> bool:
+        return any(self.table.heads[n] in (sympy.MatrixSymbol, sympy.IndexedBase, sympy.Idx) for n in self.table.reachable([node]))
+
+    def _written_out(self, head: type[sympy.Basic], body: int, leaf: int, values: range) -> int:
+        """Return a short sum or product of numbers term by term."""
+        table = self.table
+        terms = [self.bind(body, leaf, table.leaf(sympy.Integer(value))) for value in values]
+        if len(terms) == 1:
+            return terms[0]
+        if not terms:
+            return table.leaf(sympy.S.Zero if head is sympy.Sum else sympy.S.One)
+        return table.node(sympy.Add if head is sympy.Sum else sympy.Mul, terms)
 
     def _label(self, number: int) -> str:
         atom: Any = self.table.atoms[number]
@@ -381,7 +399,8 @@ class Indices:
                 shapes.setdefault(number, self._declared(number))
         bases: dict[int, list[tuple[Affine | None, ...]]] = {}
         for base, places in accesses:
-            bases.setdefault(base, []).append(places)
+            if self.table.heads[base] is sympy.IndexedBase:
+                bases.setdefault(base, []).append(places)
         for strict in (True, False):
             changed = True
             while changed:
@@ -395,7 +414,8 @@ class Indices:
                 continue
             if shape is None and base not in self.faults:
                 name = array_name(self.table.atoms[base])
-                self.faults[base] = Diagnostic("E157", f"the shape of `{name}` is not known", help=f'give it: `IndexedBase("{name}", shape=(n,))`')
+                help_ = f'give it: `IndexedBase("{name}", shape=(n,))`; or give its indices a range: `i = Idx("i", n)`'
+                self.faults[base] = Diagnostic("E157", f"the shape of `{name}` is not known", help=help_)
             self.shapes[base] = shape or ()
         for leaf in wanted:
             if leaf in ranges:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
@@ -36,6 +36,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.matrixbase import MatrixBase
 
 import bpcompile.ops  # noqa: F401  fills the registry
+from bpcompile import dims
 from bpcompile.diagnostics import CompileError, Diagnostic, Source, Span, error
 from bpcompile.frontends import sympy_indices, sympy_matrices
 from bpcompile.frontends.expression_inputs import Inputs, SymbolTree
@@ -44,7 +45,7 @@ from bpcompile.frontends.index_ranges import Entries, Indices
 from bpcompile.frontends.stages import ONE, ProductForm, Recovery, Stage, SumForm
 from bpcompile.frontends.sympy_indices import Element, Value
 from bpcompile.frontends.sympy_matrices import Products
-from bpcompile.ir import Atom, Builder, Eqn, Lit, Output, Program, Reference, Shape, Var, leaves
+from bpcompile.ir import Atom, Builder, Dim, Eqn, Lit, Output, Program, Reference, Shape, Var, leaves
 from bpcompile.primitive import REGISTRY
 
 #: The nodes that must be lowered first, and what to do with their values.
@@ -161,6 +162,8 @@ def read_expressions(
         name=next(iter(outputs), "f"),
         source=source,
     )
+    if whole:
+        _check_sizes(program, indices)
     unused = [p for p in declared.params if not any(leaf in declared.used for leaf in leaves(p.tree))]
     program.notes += [Diagnostic("E160", f"no output depends on `{p.name}`: its gradient is zero", p.span, level="note") for p in unused]
     if not whole:
@@ -173,6 +176,32 @@ def _has_arrays(table: Table, values: Sequence[tuple[str, Any]], spans: Mapping[
     nodes = [table.add(expr) for name, value in values for _, expr in elements(name, value, spans)]
     kinds = {table.heads[number] for number in table.reachable(nodes)}
     return not kinds.isdisjoint({*ARRAY_HEADS.values(), sympy.MatrixSymbol, sympy.IndexedBase, sympy.Idx})
+
+
+def _check_sizes(program: Program, indices: Indices) -> None:
+    """
+    Refuse sizes that no input has.
+
+    Raises:
+        CompileError: E157.
+    """
+    known = dims.solve([size for var in program.inputs() for size in var.shape])
+    for eqn in program.eqns:
+        for name in indices.sizes.values():
+            if name not in known and any(name in dims.names(size) for size in _sizes_in([*eqn.params.values(), eqn.out.shape])):
+                help_ = "a size is read from the arrays at run time: give one of them an axis of this size, or write a number"
+                raise error("E157", f"`{name}` is not the size of any input", eqn.span, help=help_)
+
+
+def _sizes_in(values: Sequence[Any]) -> Iterator[Dim]:
+    """Yield the names and formulas of sizes in the static parameters of an equation."""
+    stack = list(values)
+    while stack:
+        value = stack.pop()
+        if isinstance(value, tuple):
+            stack.extend(part for part in value if part != "slice")
+        elif isinstance(value, str | sympy.Expr):
+            yield value
 
 
 def _with_indices(table: Table, results: dict[str, int], named: dict[str, int], shapes: Mapping[str, Shape]) -> tuple[Indices, dict[str, int], dict[str, int]]:
@@ -432,16 +461,16 @@ class Lowering:
 
     def _find_axes(self, roots: Sequence[int]) -> dict[int, int]:
         """Return the place of each index in the order of axes: as it is met in the inputs, in their order."""
-        accesses: dict[int, list[int]] = {}
+        positions: dict[tuple[int, int], set[int]] = {}
         for number in self.table.reachable(roots):
             if self.table.heads[number] in (sympy.Indexed, MatrixElement):
                 base, *places = self.table.args[number]
-                accesses.setdefault(base, []).extend(places)
+                for axis, place in enumerate(places):
+                    position = self.indices.affine(place)
+                    positions.setdefault((self._place.get(base, len(self._place)), axis), set()).update(position.terms if position else ())
         axes: dict[int, int] = {}
-        for place in (p for base in (*self._place, *accesses) for p in accesses.get(base, ())):
-            position = self.indices.affine(place)
-            terms = sorted(position.terms if position else (), key=lambda n: -self.indices.order(n))
-            for index in terms:
+        for _, found in sorted(positions.items()):
+            for index in sorted(found, key=lambda n: (self.name_of(n), n)):
                 axes.setdefault(index, len(axes))
         return axes
 
@@ -764,7 +793,7 @@ class Lowering:
 
     def _is_plain(self, node: int) -> bool:
         head = self.table.heads[node]
-        return node in self._rank or head in (sympy.Symbol, sympy.Dummy, Stage) or self._first_input(node) == _NO_INPUT
+        return node in self._rank or head in (sympy.Symbol, sympy.Dummy, Stage, sympy.Indexed, MatrixElement, Entries) or self._first_input(node) == _NO_INPUT
 
     def _fold(self, name: str) -> Callable[[list[Value]], Value]:
         def build(atoms: list[Value]) -> Value:

@@ -7,7 +7,7 @@ over axes. A position that depends on one index is a slice, on several a window:
 that moves by 2.
 
 The axes of a result stand in the order in which the free indices are met first going through the inputs, in their order, each
-from left to right.
+from its first axis to its last; where several indices stand at one axis, in the order of their names.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Element:
 
     Attributes:
         array: The array.
-        indices: The node of the index of each axis.
+        indices: The node of the index of each axis; `x[i, i]` has one twice.
     """
 
     array: Var
@@ -63,10 +63,11 @@ def emit(lowering: Lowering, name: str, operands: Sequence[Value | Operand], not
         if isinstance(operand, Var) and operand.shape:
             shape = show_shape(operand.shape)
             raise lowering.refuse("E157", f"an array of shape {shape} meets an expression with indices in `{lowering.stage}`", "give its element: `x[i]`")
+    operands = [diagonal(o) if isinstance(o, Element) else o for o in operands]
     elements = [o for o in operands if isinstance(o, Element)]
     indices = _union(lowering, elements)
     if name == "mul" and len(elements) == 2:
-        return product(lowering, operands, indices)  # type: ignore[arg-type]  # both are elements
+        return product(lowering, elements, indices)
     aligned = [_aligned(o, indices) if isinstance(o, Element) else o for o in operands]
     return Element(lowering.builder.emit(REGISTRY[name], aligned, note=note), indices)
 
@@ -77,8 +78,21 @@ def _union(lowering: Lowering, elements: Sequence[Element]) -> tuple[int, ...]:
     return widest.indices if every <= set(widest.indices) else lowering.in_order(every)
 
 
+def diagonal(element: Element) -> Element:
+    """Take the diagonal where an index stands at two axes."""
+    array, labels = element.array, list(element.indices)
+    while len(set(labels)) < len(labels):
+        index = next(n for n in labels if labels.count(n) > 1)
+        first = labels.index(index)
+        second = labels.index(index, first + 1)
+        array = REGISTRY["diagonal"](array, axis1=first, axis2=second)
+        labels = [n for axis, n in enumerate(labels) if axis not in (first, second)] + [index]
+    return Element(array, tuple(labels))
+
+
 def ordered(element: Element, indices: tuple[int, ...]) -> Element:
     """Return an element with its axes in another order."""
+    element = diagonal(element)
     return element if element.indices == indices else Element(_aligned(element, indices), indices)
 
 
@@ -99,6 +113,7 @@ def product(lowering: Lowering, operands: Sequence[Value], output: tuple[int, ..
     every = dict.fromkeys(index for o in operands if isinstance(o, Element) for index in o.indices)
     if len(every) > len(string.ascii_letters):
         raise lowering.refuse("E157", f"a product in `{lowering.stage}` has more than {len(string.ascii_letters)} indices")
+    operands = _readable(operands, output)
     # i, j, k for people, then the rest of the alphabet.
     alphabet = dict.fromkeys("ijklmnpqrstuvw" + string.ascii_letters)
     letter = dict(zip(every, alphabet, strict=False))
@@ -108,6 +123,19 @@ def product(lowering: Lowering, operands: Sequence[Value], output: tuple[int, ..
     if not isinstance(made, Var):
         return Lit(made)
     return Element(made, output) if output else made
+
+
+def _readable(operands: Sequence[Value], output: tuple[int, ...]) -> Sequence[Value]:
+    """Put a factor of which nothing is left behind the other, if that has its indices last: `M @ v` rather than `v @ M.T`."""
+    if len(operands) != 2 or not all(isinstance(o, Element) for o in operands):
+        return operands
+    first, second = operands
+    assert isinstance(first, Element)  # both are: above
+    assert isinstance(second, Element)
+    a, b = first.indices, second.indices
+    last = len(b) > len(a) and set(a).isdisjoint(output) and b[-len(a) :] == a
+    first_of_all = len(a) > len(b) and set(b).isdisjoint(output) and a[: len(b)] == b
+    return (second, first) if last or first_of_all else operands
 
 
 # Elements of arrays -----------------------------------------------------------------------------------------------------
@@ -173,7 +201,8 @@ class _Access:
         array = self.array
         if any(part != ALL for part in index):
             array = REGISTRY["getitem"](array, index=tuple(index))
-        return self._diagonal(*self._windows(array))
+        array, labels = self._windows(array)
+        return Element(array, tuple(labels)) if labels else array
 
     def _part(self, axis: int, place: Affine) -> Any:
         """Return what stands between the brackets for one axis."""
@@ -181,7 +210,9 @@ class _Access:
         low, high = self.indices.extent(place)
         end = dims.add(high, 1)
         empty = any(self.indices.range_of(n)[1] == 0 for n in place.terms)
-        if not empty and not (dims.is_nonnegative(low) and dims.is_nonnegative(dims.subtract(size, end))):
+        # NumPy raises where a single position lies outside of an axis, but cuts a slice short and says nothing.
+        fits = dims.is_nonnegative(dims.subtract(size, end)) if place.terms else not dims.is_nonnegative(dims.subtract(low, size))
+        if not empty and not (dims.is_nonnegative(low) and fits):
             raise self._past_the_end(axis, place, low, high)
         # Outer indices first: the innermost moves inside the window.
         terms = sorted(place.terms.items(), key=lambda term: -self.indices.order(term[0]))
@@ -239,16 +270,6 @@ class _Access:
             if any(place != ALL for place in places):
                 array = REGISTRY["getitem"](array, index=tuple(places))
         return array, labels
-
-    def _diagonal(self, array: Var, labels: list[int]) -> Value:
-        """Take the diagonal where an index stands at two axes."""
-        while len(set(labels)) < len(labels):
-            index = next(n for n in labels if labels.count(n) > 1)
-            first = labels.index(index)
-            second = labels.index(index, first + 1)
-            array = REGISTRY["diagonal"](array, axis1=first, axis2=second)
-            labels = [n for axis, n in enumerate(labels) if axis not in (first, second)] + [index]
-        return Element(array, tuple(labels)) if labels else array
 
 
 def _slice(start: Dim, stop: Dim, step: int | None, size: Dim) -> Any:
@@ -353,8 +374,9 @@ def plan_product(lowering: Lowering, node: int) -> Plan:
         return [inner], _same
 
     def build(values: list[Value]) -> Value:
-        (element,) = values
-        assert isinstance(element, Element)  # its indices are those of the product, at least
+        (value,) = values
+        assert isinstance(value, Element)  # its indices are those of the product, at least
+        element = diagonal(value)
         axes = tuple(axis for axis, index in enumerate(element.indices) if index in over)
         array = REGISTRY["prod"](element.array, axis=axes, keepdims=False)
         rest = tuple(index for index in element.indices if index not in over)
