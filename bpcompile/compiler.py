@@ -456,17 +456,16 @@ def _docs(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete_examples(program: Program) -> None:
-    """Give inputs without an example value one, so that a page of lecture notes can run."""
+    """Give inputs without an example value one, so that a page of lecture notes can run; arrays are drawn on the page."""
     for i, param in enumerate(p for p in program.params if p.seed is None):
-        if param.example is None:
+        if param.example is None and not any(v.shape for v in param.leaves()):
             param.example = _example(param, i)
 
 
 def _example(param: Param, index: int) -> Any:
     def fill(tree: Tree, k: int) -> Any:
         if isinstance(tree, Var):
-            number = (3, -4, 2, -1, 5, 0.5, 1.5)[k % 7]
-            return [number, number + 1] if tree.shape else number
+            return (3, -4, 2, -1, 5, 0.5, 1.5)[k % 7]
         return [fill(t, k + j) for j, t in enumerate(tree)]
 
     return fill(param.tree, index)

@@ -23,6 +23,8 @@ from bpcompile.targets import TARGETS, import_lines
 _WIDTH: Final = 88
 #: A comment further right than this is not aligned with its neighbours.
 _FAR: Final = 56
+#: What sizes are on a page that shows an example, one after another.
+_SIZES: Final = (4, 3, 2, 5, 6)
 #: From this many adjoints on, those of nameless temporaries share names.
 _MANY: Final = 50
 #: What gives an array even of floats: `np.where`, `np.full_like`, SciPy's `polygamma`.
@@ -662,10 +664,20 @@ class Emitter:
             "backward_lines": layout(backward),
             "cache": _tuple(cache),
             "examples": [
-                f"{name} = {_example(param, floats=numpy and all(v.dtype == 'float' for v in param.leaves()))}"
-                for param, name in zip(self.params, params, strict=True)
+                f"{name} = {self._drawn(param, i) or _example(param, floats=numpy and all(v.dtype == 'float' for v in param.leaves()))}"
+                for i, (param, name) in enumerate(zip(self.params, params, strict=True))
             ],
         }
+
+    def _drawn(self, param: Param, seed: int) -> str:
+        """Return an example of an array that has none: random numbers, the same on every run; sizes that have no number get one."""
+        if param.example is not None or not isinstance(param.tree, Var) or not param.tree.shape:
+            return ""
+        names = dict.fromkeys(name for _, var in self._arrays() for dim in var.shape for name in dims.names(dim))
+        sizes = {name: _SIZES[i % len(_SIZES)] for i, name in enumerate(names)}
+        shape = show_shape(tuple(dims.substitute(dim, sizes) for dim in param.tree.shape))
+        generator = f"np.random.default_rng({seed + 1})"
+        return f"{generator}.standard_normal({shape})" if param.tree.dtype == "float" else f"{generator}.integers(0, 2, {shape})"
 
     def _arrays(self) -> list[tuple[str, Var]]:
         return [(n, p.tree) for p, n in zip(self.params, self.names.params, strict=True) if isinstance(p.tree, Var)]

@@ -436,6 +436,8 @@ def _assemble(head: Any, args: list[Any]) -> Any:
     if head in (sympy.Add, sympy.Mul):
         return head._from_args(args)  # noqa: SLF001  the constructor that does not evaluate
     built = sympy.Basic.__new__(head, *args)
+    if head in (sympy.Sum, sympy.Product):
+        built.is_commutative = True
     if head is sympy.Pow:
         built.is_commutative = all(a.is_commutative for a in args)
     if issubclass(head, LatticeOp | MinMaxBase):

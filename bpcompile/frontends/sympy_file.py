@@ -164,14 +164,14 @@ class _Module:
         if any(_is_stage(part) for part in parts):
             self.stages[name] = value
             self.lines[name] = line
-            if any(isinstance(part, sympy.Expr) for part in parts):
+            if any(isinstance(part, sympy.Expr | MatrixBase) for part in parts):
                 self._last = name
 
     def _find_inputs(self, bound: Sequence[tuple[str, Any, int]], starred: set[int]) -> list[tuple[str, Any]]:
-        singles = {value for _, value, _ in bound if isinstance(value, sympy.Symbol)}
+        singles = {value for _, value, _ in bound if _is_input(value)}
         found: dict[Any, tuple[str, Any]] = {}
         for name, value, line in bound:
-            if isinstance(value, sympy.Symbol):
+            if _is_input(value):
                 if line not in starred:  # `from sympy.abc import *` binds every letter
                     found.setdefault(value, (value.name, value))
                     self.lines.setdefault(value.name, line)
@@ -202,7 +202,9 @@ class _Module:
 
 
 def _is_stage(expr: Any) -> bool:
-    return isinstance(expr, Stage) or (isinstance(expr, sympy.Expr | Boolean) and not expr.is_Atom)
+    if _is_input(expr) or isinstance(expr, sympy.Idx):
+        return False
+    return isinstance(expr, Stage) or (isinstance(expr, sympy.Expr | Boolean | MatrixBase) and not getattr(expr, "is_Atom", False))
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -391,6 +393,11 @@ def _limit(time_limit: float) -> None:
             resource.setrlimit(limit, (size, hard))
 
 
+def _is_input(value: Any) -> bool:
+    """Whether a value is a symbol, or an array of them."""
+    return isinstance(value, sympy.Symbol | sympy.MatrixSymbol | sympy.IndexedBase) and not isinstance(value, Stage)
+
+
 class _Names(dict[str, Any]):
     """The module's names; a name moves to the end when it is bound again, and remembers the line."""
 
@@ -403,7 +410,7 @@ class _Names(dict[str, Any]):
         self.pop(name, None)
         super().__setitem__(name, value)
         self.lines[name] = line = sys._getframe(1).f_lineno  # noqa: SLF001  the statement that binds
-        if isinstance(value, sympy.Symbol) and not isinstance(value, Stage):
+        if _is_input(value):
             self.symbols.setdefault(value, (name, value, line))  # an input even if its name is bound to something else later
         elif isinstance(value, tuple | list | MatrixBase):
             self.symbols[name] = (name, value, line)
@@ -454,6 +461,8 @@ def _collect(names: _Names, bare: Any) -> dict[str, Any]:
 
     def enter(value: Any, leaf: Any, depth: int = 0) -> Any:
         """Return the nested numbers of a value whose leaves all satisfy `leaf`, else None."""
+        if isinstance(value, MatrixBase) and leaf is is_expression:
+            return number(sympy.ImmutableDenseMatrix(value))
         if isinstance(value, MatrixBase):
             value = list(value) if 1 in value.shape else value.tolist()
         if isinstance(value, list | tuple | sympy.Tuple):
@@ -463,9 +472,6 @@ def _collect(names: _Names, bare: Any) -> dict[str, Any]:
             value = sympy.sympify(value)
         return number(value) if leaf(value) else None
 
-    def is_symbol(value: Any) -> bool:
-        return isinstance(value, sympy.Symbol) and not isinstance(value, Stage)
-
     def is_expression(value: Any) -> bool:
         return isinstance(value, sympy.Expr | Boolean)
 
@@ -474,9 +480,9 @@ def _collect(names: _Names, bare: Any) -> dict[str, Any]:
         held = names.get(name)
         for key, value in held.items() if isinstance(held, dict) else ():
             plain = _plain(value)
-            if plain is not None and isinstance(key, sympy.Symbol | str):
+            if plain is not None and (isinstance(key, str) or _is_input(key)):
                 examples.append((key if isinstance(key, str) else number(key), plain))
-    bound = [(name, enter(value, is_symbol), line) for name, value, line in names.symbols.values()]
+    bound = [(name, enter(value, _is_input), line) for name, value, line in names.symbols.values()]
     values = [(name, enter(value, is_expression), names.lines.get(name, 1)) for name, value in names.items()]
     report: dict[str, Any] = {
         "symbols": [item for item in bound if item[1] is not None],
@@ -491,6 +497,8 @@ def _collect(names: _Names, bare: Any) -> dict[str, Any]:
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """Return a number, or nested lists of numbers, as plain Python; None for anything else."""
+    if hasattr(value, "tolist"):  # a matrix of SymPy's, an array of NumPy's
+        value = value.tolist()
     if isinstance(value, list | tuple | sympy.Tuple) and depth < _NESTING_LIMIT:
         parts = [_plain(part, depth + 1) for part in value]
         return parts if None not in parts else None
