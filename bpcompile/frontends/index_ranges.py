@@ -9,8 +9,11 @@ ranges of its indices ask for. Positions count from 0, as in Python.
 >>> i, n = sympy.symbols("i n", integer=True)
 >>> x = sympy.IndexedBase("x")
 >>> table = Table()
->>> indices = Indices(table, [table.add(sympy.Sum(x[i + 1], (i, 0, n - 1)))], {})
->>> [indices.shapes[base] for base in indices.shapes]
+>>> root = table.add(sympy.Sum(x[i + 1], (i, 0, n - 1)))
+>>> indices = Indices(table, [root], {})
+>>> indices.resolve([root])
+>>> indices.infer([indices.numbers[root]])
+>>> list(indices.shapes.values())
 [(n + 1,)]
 """
 
@@ -29,6 +32,7 @@ from bpcompile import dims
 from bpcompile.diagnostics import Diagnostic
 from bpcompile.frontends.expression_table import ARRAY_HEADS, Index, Opaque, Table
 from bpcompile.frontends.stages import Stage
+from bpcompile.frontends.written_out import gathered
 from bpcompile.ir import Dim, Shape, show_shape
 
 #: Ways to read the free indices of a stage that are tried.
@@ -202,7 +206,17 @@ class Indices:
                 if table.heads[number] in (sympy.Sum, sympy.Product):
                     self.numbers[number] = self._closed(table.heads[number], args)
                 else:
-                    self.numbers[number] = self._renewed(number, args)
+                    node = gathered(table, self._renewed(number, args))
+                    self.numbers[number] = node
+                    if table.heads[node] in (sympy.Sum, sympy.Add):
+                        self._note_order(node)
+
+    def _note_order(self, node: int) -> None:
+        for part in (node, *self.table.args[node]):
+            if self.table.heads[part] is sympy.Sum:
+                for index in self.table.args[part][1:]:
+                    if isinstance(self.table.atoms[index], Index):
+                        self.order(index)
 
     def _renewed(self, number: int, args: tuple[int, ...]) -> int:
         """Return a node with other arguments."""

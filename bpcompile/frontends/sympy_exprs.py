@@ -436,6 +436,32 @@ class Lowering:
             return sympy_indices.emit(self, name, operands, note)
         return self.builder.emit(REGISTRY[name], operands, note=note)  # type: ignore[arg-type]  # no elements: above
 
+    def _operand(self, value: Value, name: str) -> Value | None:
+        """Return the operand of a value that was computed just now by a primitive and has no name."""
+        for eqn in self.builder.eqns[-3:]:
+            if eqn.out is value and eqn.prim.name == name and not eqn.out.name:
+                return eqn.args[0]
+        return None
+
+    def _log(self, value: Value) -> Value:
+        """Emit a logarithm; that of a determinant without the determinant, which may overflow."""
+        inner = self._operand(value, "abs")
+        matrix = None if inner is None else self._operand(inner, "det")
+        if matrix is not None:
+            return self.emit("logdet", matrix)
+        matrix = self._operand(value, "det")
+        return self.emit("log", value) if matrix is None else self.emit("log_det", matrix)
+
+    def _root(self, value: Value) -> Value:
+        """Emit a square root; that of a sum of squares is a norm, which has a gradient at 0."""
+        squares = self._operand(value, "sum")
+        base = None if squares is None else self._operand(squares, "pow")
+        square = next((eqn for eqn in self.builder.eqns[-3:] if eqn.out is squares), None)
+        if not isinstance(base, Var) or square is None or square.args[1] != Lit(2) or not isinstance(value, Var):
+            return self.emit("sqrt", value)
+        total = next(eqn for eqn in self.builder.eqns if eqn.out is value)
+        return self.builder.emit(REGISTRY["norm"], (base,), total.params)
+
     # Arrays
 
     def in_order(self, indices: Collection[int]) -> tuple[int, ...]:
@@ -480,6 +506,8 @@ class Lowering:
         name = _CALLS.get(head)
         if head is sympy.exp and (power := self._stage_power(node)):
             return power
+        if name == "log":
+            return parts, lambda atoms: self._log(atoms[0])
         if name is not None:
             return parts, lambda atoms: self.emit(name, *atoms)
         planner = PLANNERS.get(head) or _ARRAY_PLANNERS.get(head)
@@ -824,7 +852,7 @@ class Lowering:
             if form and (value < 0 or self.recovery.cover_product(form)[0]):
                 return self._plan_quotient(form)
             if value == Fraction(1, 2):
-                return [base], lambda atoms: self.emit("sqrt", *atoms)
+                return [base], lambda atoms: self._root(atoms[0])
         if value.denominator == 1 and abs(value) <= _EXACT:
             literal = Lit(float(value)) if inexact else Lit(int(value))
             return [base], lambda atoms: self.emit("pow", atoms[0], literal)

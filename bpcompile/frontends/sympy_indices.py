@@ -113,6 +113,8 @@ def product(lowering: Lowering, operands: Sequence[Value], output: tuple[int, ..
     every = dict.fromkeys(index for o in operands if isinstance(o, Element) for index in o.indices)
     if len(every) > len(string.ascii_letters):
         raise lowering.refuse("E157", f"a product in `{lowering.stage}` has more than {len(string.ascii_letters)} indices")
+    if len(operands) == 2 and operands[0] == operands[1] and not output and isinstance(operands[0], Element):
+        return squares(lowering, diagonal(operands[0]).array)
     operands = _readable(operands, output)
     # i, j, k for people, then the rest of the alphabet.
     alphabet = dict.fromkeys("ijklmnpqrstuvw" + string.ascii_letters)
@@ -123,6 +125,12 @@ def product(lowering: Lowering, operands: Sequence[Value], output: tuple[int, ..
     if not isinstance(made, Var):
         return Lit(made)
     return Element(made, output) if output else made
+
+
+def squares(lowering: Lowering, array: Var) -> Var:
+    """Emit the sum of the squares of all elements."""
+    square = lowering.builder.emit(REGISTRY["pow"], (array, Lit(2)))
+    return lowering.builder.emit(REGISTRY["sum"], (square,), {"axis": tuple(range(len(array.shape))), "keepdims": False})
 
 
 def _readable(operands: Sequence[Value], output: tuple[int, ...]) -> Sequence[Value]:
@@ -199,8 +207,16 @@ class _Access:
                 raise self.lowering.refuse("E157", f"an index of `{self.name}` in `{self.lowering.stage}` has no meaning here", help_)
             index.append(self._part(axis, place))
         array = self.array
+        # The one position of an axis of size 1 is all of it: `v.ravel()` for a vector of one column.
+        only = [size == 1 and not terms for size, terms in zip(array.shape, self.terms, strict=True)]
+        if not any(self.terms):
+            only = [False] * len(only)
+        index = [ALL if one else part for one, part in zip(only, index, strict=True)]
+        kept = [one for one, part in zip(only, index, strict=True) if isinstance(part, tuple)]
         if any(part != ALL for part in index):
             array = REGISTRY["getitem"](array, index=tuple(index))
+        if any(only):
+            array = REGISTRY["reshape"](array, shape=tuple(size for one, size in zip(kept, array.shape, strict=True) if not one))
         array, labels = self._windows(array)
         return Element(array, tuple(labels)) if labels else array
 

@@ -200,6 +200,8 @@ def _chain(lowering: Lowering, values: Sequence[Value], factors: Sequence[_Facto
         second = _chain(lowering, values[half:], factors[half:], closed=False)
         return _chain(lowering, [first, second], [(-1, False), (-1, False)], closed=closed)
     arrays = [_array(lowering, value) for value in values]
+    if closed and len(factors) == 2 and arrays[0] is arrays[1] and factors[0][1] != factors[1][1]:
+        return sympy_indices.squares(lowering, arrays[0])
     ends = [(letters[k], "i" if closed and k == len(factors) - 1 else letters[k + 1]) for k in range(len(factors))]
     inputs = [b + a if flag else a + b for (a, b), (_, flag) in zip(ends, factors, strict=True)]
     made = contraction.contract(arrays, inputs, "" if closed else "i" + ends[-1][1])

@@ -723,6 +723,7 @@ reshape = define(
         (((),), {"shape": (1, 1)}),
     ),
     shape=_reshape_shape,
+    short="flat",
     passes=True,
     total=True,
     cost=0,
@@ -822,6 +823,7 @@ getitem: Primitive = define(
     passes=True,
     total=True,
     cost=0,
+    short="part",
 )
 embed: Primitive = define(
     name="embed",

@@ -303,6 +303,11 @@ def _factored(a: Any) -> Any:
     return lower
 
 
+def _log_of_det(a: Any) -> Any:
+    det = _eliminated(a, np.zeros(len(a), dtype=object))[1]
+    return mpmath.mp.log(det) if det > 0 else mpmath.mp.nan
+
+
 def _svd_cofactors(a: Any) -> Any:
     u, s, vt = np.linalg.svd(a)
     rest = np.where(np.eye(s.shape[-1], dtype=bool), 1.0, s[..., None, :]).prod(axis=-1)
@@ -486,6 +491,27 @@ logdet = define(
     domain="det a != 0",
     short="logdet",
     notes="log |det a|, without computing a determinant that may overflow; the gradient is inv(a).T. The Matrix Cookbook, eq. 57.",
+)
+log_det = define(
+    name="log_det",
+    sympy=no_sympy,
+    impl=_on_stacks(_log_of_det, lambda a: np.log(np.linalg.slogdet(a)[0]) + np.linalg.slogdet(a)[1]),
+    forms=forms(
+        lines(
+            "{sign}, {size} = np.linalg.slogdet({0})",
+            "{out} = np.log({sign}) + {size}",
+            operands=(Prec.TEST,),
+            fresh=("sign", "size"),
+        )
+    ),
+    vjp=(lambda ct, ans, a: swap(inv(a)) * _scaling(ct),),
+    samples=((1.5,),),
+    array_samples=_MATRICES,
+    draw=_draw_positive,
+    shape=lambda a: _matrix_result(a)[:-2],
+    domain="det a > 0",
+    short="logdet",
+    notes="log det a as written: nan where the determinant is negative, and none computed that may overflow. The gradient is inv(a).T.",
 )
 solve: Primitive = define(
     name="solve",
