@@ -32,7 +32,7 @@ from bpcompile import dims
 from bpcompile.diagnostics import Diagnostic
 from bpcompile.frontends.expression_table import ARRAY_HEADS, Index, Opaque, Table
 from bpcompile.frontends.stages import Stage
-from bpcompile.frontends.written_out import gathered
+from bpcompile.frontends.written_out import gathered, is_entry
 from bpcompile.ir import Dim, Shape, show_shape
 
 #: Ways to read the free indices of a stage that are tried.
@@ -89,9 +89,10 @@ class Indices:
         self._leaves: set[int] = set()
         self._free_sets: list[frozenset[int]] = []
         self._inside: list[frozenset[int]] = []
-        self._matrix_shapes: dict[int, Shape | None] = {}
+        self._matrix_shapes: list[Shape | None] = []
         self._readings: dict[int, dict[int, None]] = {}
         self._order: dict[int, int] = {}
+        self._entries: list[bool] = []
         self._ranges: dict[int, tuple[Dim, Dim]] = {}
         self.no_values: set[int] = set()
         self.not_inputs: set[int] = set()
@@ -206,10 +207,18 @@ class Indices:
                 if table.heads[number] in (sympy.Sum, sympy.Product):
                     self.numbers[number] = self._closed(table.heads[number], args)
                 else:
-                    node = gathered(table, self._renewed(number, args))
+                    node = self._renewed(number, args)
+                    if table.heads[node] is sympy.Add and sum(map(self._has_entries, table.args[node])) > 1:
+                        node = gathered(table, node)
                     self.numbers[number] = node
                     if table.heads[node] in (sympy.Sum, sympy.Add):
                         self._note_order(node)
+
+    def _has_entries(self, node: int) -> bool:
+        table, known = self.table, self._entries
+        for number in range(len(known), len(table)):
+            known.append(is_entry(table, number) or any(known[part] for part in table.args[number]))
+        return known[node]
 
     def _note_order(self, node: int) -> None:
         for part in (node, *self.table.args[node]):
@@ -345,17 +354,15 @@ class Indices:
     def matrix_shape(self, root: int) -> Shape | None:
         """Return the shape of a matrix, None for a scalar."""
         known = self._matrix_shapes
-        if root not in known:
-            for number in self.table.reachable([root]):
-                if number not in known:
-                    known[number] = self._matrix_shape(number)
+        for number in range(len(known), len(self.table)):
+            known.append(self._matrix_shape(number))
         return known[root]
 
     def _matrix_shape(self, number: int) -> Shape | None:
         table, known = self.table, self._matrix_shapes
         head, args = table.heads[number], table.args[number]
         name = head.__name__
-        of = [known.get(part) for part in args]
+        of = [known[part] for part in args]
         matrices = [shape for shape in of if shape is not None]
         if name in ("MatrixSymbol", "ZeroMatrix", "OneMatrix", "ImmutableDenseMatrix"):
             return self._sized(args[:2])

@@ -139,7 +139,9 @@ def read_expressions(
     whole = _has_arrays(table, [*outputs.items(), *(stages or {}).items()], spans)
     results = {name: table.add(expr) for key, value in outputs.items() for name, expr in elements(key, value, spans, whole=whole)}
     named = {name: table.add(expr) for key, value in (stages or {}).items() for name, expr in elements(key, value, spans, whole=whole)}
-    indices, results, named = _with_indices(table, results, named, shapes or {})
+    indices = Indices(table, [*results.values(), *named.values()] if whole else [], shapes or {})
+    if whole:
+        results, named = _with_indices(table, indices, results, named)
     named = {name: node for name, node in named.items() if results.get(name, node) == node}
     named.update({name: node for name, node in results.items() if name not in named})
 
@@ -204,17 +206,15 @@ def _sizes_in(values: Sequence[Any]) -> Iterator[Dim]:
             yield value
 
 
-def _with_indices(table: Table, results: dict[str, int], named: dict[str, int], shapes: Mapping[str, Shape]) -> tuple[Indices, dict[str, int], dict[str, int]]:
-    """Return the indices and shapes, and results and stages whose indices have their ranges."""
-    indices = Indices(table, [*results.values(), *named.values()], shapes)
+def _with_indices(table: Table, indices: Indices, results: dict[str, int], named: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return results and stages whose indices have their ranges."""
     roots = list(results.values())
     indices.resolve(roots)
     indices.infer([indices.numbers[node] for node in roots])
     results = {name: indices.close(node) for name, node in results.items()}
     known = set(table.reachable(list(results.values())))
     indices.resolve(list(named.values()))
-    named = {name: indices.close_like(node, known) for name, node in named.items()}
-    return indices, results, named
+    return results, {name: indices.close_like(node, known) for name, node in named.items()}
 
 
 def elements(name: str, value: Any, spans: Mapping[str, Span] | None = None, *, whole: bool = False) -> list[tuple[str, sympy.Basic]]:

@@ -31,7 +31,8 @@ def gathered(table: Table, node: int) -> int:
     terms = table.args[node]
     if table.heads[node] is not sympy.Add or len(terms) > _LIMIT:
         return node
-    shapes = [_Shape(table, term) for term in terms]
+    names: dict[Any, int] = {}
+    shapes = [_Shape(table, term, names) for term in terms]
     groups: dict[Any, list[int]] = {}
     for at, shape in enumerate(shapes):
         if shape.positions:
@@ -59,25 +60,27 @@ class _Shape:
         sizes: The sizes of the axes that they stand at.
     """
 
-    def __init__(self, table: Table, root: int) -> None:
+    def __init__(self, table: Table, root: int, names: dict[Any, int]) -> None:
         self.table = table
+        self.names = names
         self.root = root
         self.positions: list[int] = []
         self.sizes: list[Any] = []
-        self.elements = [n for n in table.reachable([root]) if _is_entry(table, n)]
+        self.elements = [n for n in table.reachable([root]) if is_entry(table, n)]
         self.key = self._key() if self.elements else None
 
     def _key(self) -> Any:
         table = self.table
         inner = dict.fromkeys(self.elements, ())
         above = _above(table, self.root, set(self.elements))
-        keys: dict[int, Any] = {}
+        keys: dict[int, tuple[str, int]] = {}
         for number in sorted({*above, *inner}):
             if number in inner:
                 base, *places = table.args[number]
-                keys[number] = ("entry", base, *(None if self._is_number(part) else part for part in places))
+                key: tuple[Any, ...] = ("entry", base, *(None if self._is_number(part) else part for part in places))
             else:
-                keys[number] = (table.heads[number], *(keys[part] if part in keys else part for part in table.args[number]))
+                key = (table.heads[number], *(keys.get(part, part) for part in table.args[number]))
+            keys[number] = "key", self.names.setdefault(key, len(self.names))
         for number in _in_order(table, self.root, above, set(self.elements)):
             base, *places = table.args[number]
             for part, size in zip(places, table.args[base], strict=True):
@@ -109,7 +112,8 @@ class _Shape:
         return made[self.root]
 
 
-def _is_entry(table: Table, number: int) -> bool:
+def is_entry(table: Table, number: int) -> bool:
+    """Whether a node is an entry of a matrix of fixed size, at a position of which some part is a number."""
     if table.heads[number] is not MatrixElement or table.heads[table.args[number][0]] is not sympy.MatrixSymbol:
         return False
     base, *places = table.args[number]
@@ -166,7 +170,7 @@ def _rolled(table: Table, shapes: Sequence[_Shape]) -> int | None:
     found = [node for node in inner if node is not None]
     if len(found) < len(inner):
         return None
-    outer = [_Shape(table, node) for node in found]
+    outer = [_Shape(table, node, shapes[0].names) for node in found]
     return _rolled(table, outer) if len({shape.key for shape in outer}) == 1 else None
 
 
