@@ -24,6 +24,7 @@ from bpcompile.hazards import find_hazards
 from bpcompile.ir import Param, Program, Shape, Tree, Var
 from bpcompile.passes.absorb import absorb
 from bpcompile.passes.aliases import forward_aliases
+from bpcompile.passes.broadcast import broadcast
 from bpcompile.passes.choices import keep_type, multiply_inside, spread_constants
 from bpcompile.passes.collect import collect
 from bpcompile.passes.cse import share
@@ -361,9 +362,9 @@ def _differentiate(stages: Program, options: Options, language: str) -> tuple[Pr
     joint = written = verified(forward_aliases(joint))
     joint = verified(drop_impossible_guards(expand(joint, target=target, literal=options.literal)))
     if compact:
-        joint = verified(collect(verified(absorb(simplify(joint)))))
+        joint = verified(collect(verified(_compact(joint))))
     elif target == "numpy":
-        joint = verified(absorb(multiply_inside(joint)))
+        joint = verified(broadcast(absorb(multiply_inside(joint))))
     joint = verified(share(find_guards(joint)))
     joint = verified(find_guards(eliminate_dead(joint)))
     if options.check != "off":
@@ -373,6 +374,14 @@ def _differentiate(stages: Program, options: Options, language: str) -> tuple[Pr
         if upstream and not any(v.shape for v in joint.inputs()):
             joint = verified(spread_constants(joint))
     return joint, eliminate_dead(_without_gradients(joint)), written
+
+
+def _compact(joint: Program) -> Program:
+    joint = simplify(joint)
+    if not any(var.shape for var in joint.inputs()):
+        return joint
+    # Where an operand is no longer spread its coefficient stands beside another one.
+    return simplify(eliminate_dead(broadcast(absorb(joint))))
 
 
 def _target(program: Program, options: Options) -> str:

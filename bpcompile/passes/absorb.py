@@ -20,6 +20,8 @@ named keeps its line.
 
 from __future__ import annotations
 
+from typing import Final
+
 from bpcompile.contraction import parse
 from bpcompile.ir import Atom, Eqn, Program, Var
 from bpcompile.primitive import REGISTRY
@@ -43,6 +45,8 @@ def absorb(program: Program) -> Program:
             made = [_turned(eqn, definition, uses, results)]
         elif name == "sum" and not eqn.out.stage:
             made = _sign_outside(eqn, definition, uses, results)
+        elif name in _OTHER_SIGN:
+            made = [_signed(eqn, definition, uses, results)]
         else:
             made = [eqn]
         for new in made:
@@ -84,9 +88,18 @@ def _sign_outside(eqn: Eqn, definition: dict[Var, Eqn], uses: dict[Var, int], re
     return [eqn.replace(out=total, args=source.args), eqn.replace(prim=REGISTRY["neg"], args=(total,), params={})]
 
 
+_OTHER_SIGN: Final = {"add": "sub", "sub": "add"}
+
+
+def _signed(eqn: Eqn, definition: dict[Var, Eqn], uses: dict[Var, int], results: set[Var]) -> Eqn:
+    """Subtract what was added with the other sign."""
+    source = _only_reader(eqn, "neg", definition, uses, results)
+    return eqn if source is None else eqn.replace(prim=REGISTRY[_OTHER_SIGN[eqn.prim.name]], args=(eqn.args[0], source.args[0]))
+
+
 def _only_reader(eqn: Eqn, name: str, definition: dict[Var, Eqn], uses: dict[Var, int], results: set[Var]) -> Eqn | None:
-    """Return the equation behind the operand, if it is a temporary of that primitive which only this equation reads."""
-    (arg,) = eqn.args
+    """Return the equation behind the last operand, if it is a temporary of that primitive which only this equation reads."""
+    arg = eqn.args[-1]
     if not isinstance(arg, Var) or arg.stage or arg in results or uses.get(arg, 0) != 1 or (arg.twin is not None and arg.twin.stage):
         return None
     source = definition.get(arg)

@@ -106,7 +106,7 @@ class _Simplify:
 
     def scaled(self, atom: Atom) -> tuple[Lit, Atom] | None:
         """Return (c, t) for a value c * t that may be taken apart here."""
-        if not isinstance(atom, Var) or atom.stage or atom.shape:
+        if not isinstance(atom, Var) or atom.stage or (atom.shape and self.uses.get(atom, 0) != 1):
             return None
         eqn = self.definition.get(atom)
         if eqn is None or eqn.prim.name != "mul" or not isinstance(eqn.args[0], Lit):
