@@ -187,6 +187,7 @@ class Sample:
         inputs: The names of the inputs in order.
         points: For each point the value of each input; a list for an input that is a list.
         run: Python source of the same computation: it reads the inputs by name and binds `_result`, a tuple of outputs.
+        result: The name of the first output.
     """
 
     text: str
@@ -195,6 +196,7 @@ class Sample:
     inputs: tuple[str, ...]
     points: tuple[tuple[Any, ...], ...]
     run: str
+    result: str
     size: int = field(compare=False, default=0)
 
     def __repr__(self) -> str:
@@ -254,6 +256,8 @@ class Writer:
     def number(self) -> float:
         """Return a point in [-3, 3], away from 0."""
         size = self.random.randrange(60, 3000) / 1000
+        if size == 1.0:  # `x = 1` and `x *= ...` after it start a product: no input
+            size = 1.001
         if self.chance(50):
             size = size + self.random.randrange(1, 10**6) * 1e-9
         return -size if self.chance(50) else size
@@ -667,7 +671,9 @@ class Writer:
         else:
             expression = self.lines[-1].partition(" = ")[2]
             lines = ["; ".join([*self.lines[:-1], expression])]
-        return Sample("\n".join(lines) + ("\n" if self.form != "line" else ""), self.flavour, self.form, names, points, "\n".join(runner) + "\n", self.size)
+        return Sample(
+            "\n".join(lines) + ("\n" if self.form != "line" else ""), self.flavour, self.form, names, points, "\n".join(runner) + "\n", outputs[0], self.size
+        )
 
 
 def _shown(value: Any) -> str:
