@@ -10,6 +10,7 @@ The values here are plain floats and only steer the writing; what is right is de
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import re
@@ -169,6 +170,9 @@ FUNCTIONS: dict[str, Known] = {
     "relu": _line("relu", lambda x: max(x, 0.0), _apart),
     "sinc": _line("sinc", _sinc, _apart),
 }
+
+#: Marks a return in the middle, and where the result for a second output begins.
+_RETURN, _SECOND = "return \0", "\0\0"
 
 #: Names for values: some short, some telling, some that a gradient or a temporary would like to have.
 _NAMES = "a b c e h q s z t0 t1 x0 v1 num den sigx xpy dx da df dden out total lam beta_ gamma_ f g d tmp x_ sq _u el"
@@ -391,7 +395,10 @@ class Writer:
         return _Term(f"{name}({first.at(_CHOICE)}, {low}, {high})", _ATOM, tuple(min(max(v, low), high) for v in first.values))
 
     def condition(self, depth: int) -> tuple[str, tuple[bool, ...]]:
-        """Return a condition, printed so that it may be an operand of `and`."""
+        """Return a condition, which needs parentheses as an operand."""
+        if self.flavour != "numpy" and self.chance(15):
+            with contextlib.suppress(_Rejected):
+                return self._short_circuit(depth)
         left, right = self.expression(depth - 1), self.literal() if self.chance(50) else self.expression(depth - 1)
         symbol = self.choose(("<", ">", "<=", ">=", ">", "<", "!=", "=="))
         compare: dict[str, Callable[[float, float], bool]] = {
@@ -411,9 +418,23 @@ class Writer:
             text = f"({text}) {word} ({other})"
             truths = tuple((a or b) if use_or else (a and b) for a, b in zip(truths, more, strict=True))
         elif self.chance(8):
-            text = f"np.logical_not({text})" if self.flavour == "numpy" else f"not {text}"
+            text = f"np.logical_not({text})" if self.flavour == "numpy" else f"not ({text})" if self.chance(50) else f"not {text}"
             truths = tuple(not t for t in truths)
         return text, truths
+
+    def _short_circuit(self, depth: int) -> tuple[str, tuple[bool, ...]]:
+        """Return a condition whose second half may be outside its domain where the first decides."""
+        inner = self.expression(depth - 1)
+        known, bound = self.choose((("log", 0.0), ("sqrt", 0.0), ("acosh", 1.0), ("log10", 0.0)))
+        function = self.functions[known]
+        if any(abs(v - bound) < 0.05 for v in inner.values) or not self._depends(inner.text):
+            raise _Rejected
+        limit = float(self.choose((0.25, 0.5, 1.25)))
+        call = f"{getattr(function, self.flavour)}({inner.at(_CHOICE)})"
+        truths = tuple(v > bound and function.impl(v) > limit for v in inner.values)
+        if self.chance(50):
+            return f"{inner.at(_SUM)} > {bound} and {call} > {limit}", truths
+        return f"{inner.at(_SUM)} <= {bound} or {call} <= {limit}", tuple(not t for t in truths)
 
     def _choice(self, depth: int) -> _Term:
         if self.chance(40):
@@ -482,10 +503,12 @@ class Writer:
             self._swap()
         elif kind < 80:
             self._make_list()
-        elif kind < 90:
+        elif kind < 88:
             self._loop()
-        else:
+        elif kind < 97:
             self._branch()
+        else:
+            self._return()
 
     def _assign(self) -> None:
         term = self.expression(self.choose((1, 2, 2, 3)))
@@ -566,6 +589,17 @@ class Writer:
         if name not in self.scalars or self.chance(50):
             lines += ["else:", f"    {name} = {no}"]
         self._try(lines, [name])
+
+    def _return(self) -> None:
+        """Write a return under a condition; what follows is written as if it were not taken."""
+        if self.form != "function" or not self.scalars:
+            return
+        condition, _ = self.condition(1)
+        if self.flavour == "numpy" and "np." in condition:
+            return
+        results = self.expression(2).text, self.atom().text
+        if all(map(self._depends, (condition, *results))):
+            self.lines += [f"if {condition}:", f"    {_RETURN}{results[0]}{_SECOND}{results[1]}"]
 
     def _try(self, lines: list[str], changed: list[str]) -> None:
         """Keep the lines if what they change is finite and of moderate size at every point."""
@@ -649,6 +683,10 @@ class Writer:
         points = tuple(tuple([row[k] for row in value] if isinstance(value, list) else value[k] for value in inputs.values()) for k in range(self.count))
         header = {"math": ["import math"], "numpy": ["import numpy as np"], "line": []}[self.flavour]
         body = "\n".join(self.lines)
+        several = len(outputs) > 1
+        written = [re.sub(f"{_SECOND}.*", lambda m: m[0].replace(_SECOND, ", ") if several else "", line) for line in self.lines]
+        plain = [line.replace(_RETURN, "return ") for line in written]
+        tupled = [line.replace(_RETURN, "return (") + ",)" if _RETURN in line else line for line in written]
         if "math." in body + "".join(self.helpers) and "import math" not in header:
             header.append("import math")
         if "special." in body:
@@ -660,11 +698,11 @@ class Writer:
             runner = [
                 *self.helpers,
                 f"def forward({arguments}):",
-                *[f"    {line}" for line in self.lines],
+                *[f"    {line}" for line in tupled],
                 f"    return ({returned},)",
                 f"_result = forward({arguments})",
             ]
-            lines = [*header, "", *self.helpers, f"def forward({', '.join(names)}):", *[f"    {line}" for line in self.lines], f"    return {returned}"]
+            lines = [*header, "", *self.helpers, f"def forward({', '.join(names)}):", *[f"    {line}" for line in plain], f"    return {returned}"]
         elif self.form == "script":
             starts = [f"{name} = {_shown(value)}" for name, value in zip(names, points[0], strict=True)]
             lines = [*header, "", *self.helpers, *starts, *self.lines]
