@@ -748,6 +748,11 @@ class Expressions:
         if kind == 6 and u > 0.1:
             half = sympy.Rational(self.source.choice((1, 3, 5, -1)), 2)
             return a**half, u ** float(half)
+        if kind == 7 and abs(u) > 1e-2 and abs(u - 1) > 1e-2:
+            # The piece not taken may be outside its domain.
+            name, bound = self.source.choice((("log", 0), ("sqrt", 0), ("acosh", 1), ("lgamma", 0)))
+            piece = sympy.Piecewise((SYMPY_FUNCTIONS[name](a), a > bound), (b, True))
+            return piece, float(programs.FUNCTIONS[name].impl(u)) if u > bound else v
         names = []
         for name in SYMPY_FUNCTIONS:
             known = programs.FUNCTIONS[name]
