@@ -8,6 +8,7 @@ Compile: read, undo, simplify, emit, check.
 
 from __future__ import annotations
 
+import ast
 import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -193,13 +194,32 @@ def compile_source(
     """Compile forward code or a one-line expression that is not in a file."""
     from bpcompile.frontends import python_source  # noqa: PLC0415  only where code comes in
 
-    one_liner = not re.search(r"^\s*(def|for|if|import|from)\b", source.text, re.MULTILINE) and not _assigns_numbers(source.text)
-    read = python_source.read_expression if one_liner else python_source.read_code
+    read = python_source.read_code if _is_code(source.text) else python_source.read_expression
     return compile_program(read(source, shapes=shapes, wrt=wrt, of=of, at=at), options)
 
 
-def _assigns_numbers(text: str) -> bool:
-    return re.search(r"^\s*\w+\s*=\s*(-?[\d.]|\[)", text, re.MULTILINE) is not None
+#: A line of forward code, which one-liners do not have: a statement with a block, an import, a name bound to a number or a list.
+_CODE: Final = re.compile(r"^\s*(def|for|if|import|from)\b|^\s*\w+\s*=\s*(-?[\d.]|\[)", re.MULTILINE)
+_MODULES: Final = frozenset({"math", "np", "numpy", "special"})
+
+
+def _is_code(text: str) -> bool:
+    """
+    Whether a text is forward code, with a value for each input, and not a one-liner, whose inputs are the names that it leaves free.
+
+    >>> _is_code("W = np.random.randn(5, 10); f = np.sum(W * W)"), _is_code("s = sin(x); f = s * s")
+    (True, False)
+    """
+    if _CODE.search(text):
+        return True
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False  # whatever reads it says what is wrong
+    bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    called = {n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    arguments = {n.arg for n in nodes if isinstance(n, ast.arg)}
+    return bool(bound) and not {n.id for n in nodes if isinstance(n, ast.Name)} - bound - called - arguments - _MODULES
 
 
 def compile_expression(

@@ -203,6 +203,18 @@ def _hypot(*args: Any) -> Any:
     return mp.sqrt(mp.fsum(a * a for a in args))
 
 
+def psi(order: Any, x: Any) -> Any:
+    """Return the polygamma function; mpmath steps up from a negative x one by one."""
+    n = int(order)
+    if not mp.isfinite(x) or x > -20:  # so many steps cost little
+        return mp.psi(n, x)
+    # psi(n, x) + (-1)**(n + 1) * psi(n, 1 - x) has period 1: take it at the fractional part.
+    fraction = x - mp.floor(x)
+    if not fraction:
+        return mp.nan
+    return mp.psi(n, fraction) + (-1) ** (n + 1) * (mp.psi(n, 1 - fraction) - mp.psi(n, 1 - x))
+
+
 _LARGE: Final = {
     "exp": mp.exp,
     "exp2": lambda x: mp.mpf(2) ** x,
@@ -211,8 +223,8 @@ _LARGE: Final = {
     "cosh": mp.cosh,
     "gamma": mp.gamma,
     "lgamma": lambda x: mp.log(abs(mp.gamma(x))) if x < 0 else mp.loggamma(x),
-    "digamma": mp.digamma,
-    "polygamma": lambda n, x: mp.polygamma(int(n), x),
+    "digamma": lambda x: psi(0, x),
+    "polygamma": psi,
     "beta": mp.beta,
     "betaln": lambda a, b: mp.log(abs(mp.beta(a, b))),
     "expit": lambda x: 1 / (1 + mp.exp(-x)),

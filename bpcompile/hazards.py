@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bpcompile.diagnostics import Diagnostic
-from bpcompile.ir import Eqn, Lit, Program, Var
+from bpcompile.ir import Atom, Eqn, Lit, Program, Var
 from bpcompile.passes.recognise import recognise
 from bpcompile.primitive import ZERO
 from bpcompile.reverse import active_vars
@@ -110,12 +110,14 @@ def _moves(condition: object, active: set[Var], definition: dict[Var, Eqn]) -> b
 def _jump(before: list[Eqn], eqn: Eqn, inputs: list[Var]) -> float | None:
     """Walk along random lines to where the condition changes, and return by how much the two branches differ there."""
     generator = random.Random(0)  # noqa: S311  a search, not a secret
+    decides = _leading_to(before, eqn.args[0])
+    both = _leading_to(before, *eqn.args)
     for _ in range(_LINES):
         start = [generator.uniform(-2.0, 2.0) for _ in inputs]
         way = [generator.uniform(-1.0, 1.0) for _ in inputs]
 
-        def at(t: float, start: list[float] = start, way: list[float] = way) -> dict[Var, float]:
-            return _run(before, {v: s + t * w for v, s, w in zip(inputs, start, way, strict=True)})
+        def at(t: float, eqns: list[Eqn] = decides, start: list[float] = start, way: list[float] = way) -> dict[Var, float]:
+            return _run(eqns, {v: s + t * w for v, s, w in zip(inputs, start, way, strict=True)})
 
         points = [4.0 * k / _STEPS - 2.0 for k in range(_STEPS + 1)]
         sides = [_read(at(t), eqn.args[0]) for t in points]
@@ -130,11 +132,22 @@ def _jump(before: list[Eqn], eqn: Eqn, inputs: list[Var]) -> float | None:
                 if side is None:
                     break
                 low, high = (middle, high) if bool(side) is bool(left) else (low, middle)
-            env = at(low)
+            env = at(low, both)
             yes, no = _read(env, eqn.args[1]), _read(env, eqn.args[2])
             if yes is not None and no is not None and abs(yes - no) > 1e-6 * (1.0 + abs(yes) + abs(no)):
                 return abs(yes - no)
     return None
+
+
+def _leading_to(eqns: list[Eqn], *atoms: Atom) -> list[Eqn]:
+    """Return the equations that some values depend on."""
+    wanted = set(atoms)
+    found = []
+    for eqn in reversed(eqns):
+        if eqn.out in wanted:
+            found.append(eqn)
+            wanted.update(eqn.args)
+    return found[::-1]
 
 
 def _run(eqns: list[Eqn], env: dict[Var, float]) -> dict[Var, float]:

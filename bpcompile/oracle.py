@@ -87,7 +87,7 @@ _MODERATE_NAMES: Final = (
 def _high_namespace() -> dict[str, Any]:
     large = {name: exact.lenient(getattr(mp, name), exponent=40) for name in _LARGE_NAMES}
     moderate = {name: exact.lenient(getattr(mp, name)) for name in _MODERATE_NAMES}
-    psi = exact.lenient(lambda n, x: mp.psi(int(n), x), exponent=40)
+    psi = exact.lenient(exact.psi, exponent=40)
     return {
         **large,
         **moderate,

@@ -10,6 +10,7 @@ The values here are plain floats and only steer the writing; what is right is de
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import re
@@ -170,6 +171,9 @@ FUNCTIONS: dict[str, Known] = {
     "sinc": _line("sinc", _sinc, _apart),
 }
 
+#: Marks a return in the middle, and where the result for a second output begins.
+_RETURN, _SECOND = "return \0", "\0\0"
+
 #: Names for values: some short, some telling, some that a gradient or a temporary would like to have.
 _NAMES = "a b c e h q s z t0 t1 x0 v1 num den sigx xpy dx da df dden out total lam beta_ gamma_ f g d tmp x_ sq _u el"
 _INPUTS = "x y z w u dx t0 a1 theta x1"
@@ -187,6 +191,7 @@ class Sample:
         inputs: The names of the inputs in order.
         points: For each point the value of each input; a list for an input that is a list.
         run: Python source of the same computation: it reads the inputs by name and binds `_result`, a tuple of outputs.
+        result: The name of the first output.
     """
 
     text: str
@@ -195,6 +200,7 @@ class Sample:
     inputs: tuple[str, ...]
     points: tuple[tuple[Any, ...], ...]
     run: str
+    result: str
     size: int = field(compare=False, default=0)
 
     def __repr__(self) -> str:
@@ -254,6 +260,8 @@ class Writer:
     def number(self) -> float:
         """Return a point in [-3, 3], away from 0."""
         size = self.random.randrange(60, 3000) / 1000
+        if size == 1.0:  # `x = 1` and `x *= ...` after it start a product: no input
+            size = 1.001
         if self.chance(50):
             size = size + self.random.randrange(1, 10**6) * 1e-9
         return -size if self.chance(50) else size
@@ -387,7 +395,10 @@ class Writer:
         return _Term(f"{name}({first.at(_CHOICE)}, {low}, {high})", _ATOM, tuple(min(max(v, low), high) for v in first.values))
 
     def condition(self, depth: int) -> tuple[str, tuple[bool, ...]]:
-        """Return a condition, printed so that it may be an operand of `and`."""
+        """Return a condition, which needs parentheses as an operand."""
+        if self.flavour != "numpy" and self.chance(15):
+            with contextlib.suppress(_Rejected):
+                return self._short_circuit(depth)
         left, right = self.expression(depth - 1), self.literal() if self.chance(50) else self.expression(depth - 1)
         symbol = self.choose(("<", ">", "<=", ">=", ">", "<", "!=", "=="))
         compare: dict[str, Callable[[float, float], bool]] = {
@@ -407,9 +418,23 @@ class Writer:
             text = f"({text}) {word} ({other})"
             truths = tuple((a or b) if use_or else (a and b) for a, b in zip(truths, more, strict=True))
         elif self.chance(8):
-            text = f"np.logical_not({text})" if self.flavour == "numpy" else f"not {text}"
+            text = f"np.logical_not({text})" if self.flavour == "numpy" else f"not ({text})" if self.chance(50) else f"not {text}"
             truths = tuple(not t for t in truths)
         return text, truths
+
+    def _short_circuit(self, depth: int) -> tuple[str, tuple[bool, ...]]:
+        """Return a condition whose second half may be outside its domain where the first decides."""
+        inner = self.expression(depth - 1)
+        known, bound = self.choose((("log", 0.0), ("sqrt", 0.0), ("acosh", 1.0), ("log10", 0.0)))
+        function = self.functions[known]
+        if any(abs(v - bound) < 0.05 for v in inner.values) or not self._depends(inner.text):
+            raise _Rejected
+        limit = float(self.choose((0.25, 0.5, 1.25)))
+        call = f"{getattr(function, self.flavour)}({inner.at(_CHOICE)})"
+        truths = tuple(v > bound and function.impl(v) > limit for v in inner.values)
+        if self.chance(50):
+            return f"{inner.at(_SUM)} > {bound} and {call} > {limit}", truths
+        return f"{inner.at(_SUM)} <= {bound} or {call} <= {limit}", tuple(not t for t in truths)
 
     def _choice(self, depth: int) -> _Term:
         if self.chance(40):
@@ -478,10 +503,12 @@ class Writer:
             self._swap()
         elif kind < 80:
             self._make_list()
-        elif kind < 90:
+        elif kind < 88:
             self._loop()
-        else:
+        elif kind < 97:
             self._branch()
+        else:
+            self._return()
 
     def _assign(self) -> None:
         term = self.expression(self.choose((1, 2, 2, 3)))
@@ -562,6 +589,17 @@ class Writer:
         if name not in self.scalars or self.chance(50):
             lines += ["else:", f"    {name} = {no}"]
         self._try(lines, [name])
+
+    def _return(self) -> None:
+        """Write a return under a condition; what follows is written as if it were not taken."""
+        if self.form != "function" or not self.scalars:
+            return
+        condition, _ = self.condition(1)
+        if self.flavour == "numpy" and "np." in condition:
+            return
+        results = self.expression(2).text, self.atom().text
+        if all(map(self._depends, (condition, *results))):
+            self.lines += [f"if {condition}:", f"    {_RETURN}{results[0]}{_SECOND}{results[1]}"]
 
     def _try(self, lines: list[str], changed: list[str]) -> None:
         """Keep the lines if what they change is finite and of moderate size at every point."""
@@ -645,6 +683,10 @@ class Writer:
         points = tuple(tuple([row[k] for row in value] if isinstance(value, list) else value[k] for value in inputs.values()) for k in range(self.count))
         header = {"math": ["import math"], "numpy": ["import numpy as np"], "line": []}[self.flavour]
         body = "\n".join(self.lines)
+        several = len(outputs) > 1
+        written = [re.sub(f"{_SECOND}.*", lambda m: m[0].replace(_SECOND, ", ") if several else "", line) for line in self.lines]
+        plain = [line.replace(_RETURN, "return ") for line in written]
+        tupled = [line.replace(_RETURN, "return (") + ",)" if _RETURN in line else line for line in written]
         if "math." in body + "".join(self.helpers) and "import math" not in header:
             header.append("import math")
         if "special." in body:
@@ -656,18 +698,20 @@ class Writer:
             runner = [
                 *self.helpers,
                 f"def forward({arguments}):",
-                *[f"    {line}" for line in self.lines],
+                *[f"    {line}" for line in tupled],
                 f"    return ({returned},)",
                 f"_result = forward({arguments})",
             ]
-            lines = [*header, "", *self.helpers, f"def forward({', '.join(names)}):", *[f"    {line}" for line in self.lines], f"    return {returned}"]
+            lines = [*header, "", *self.helpers, f"def forward({', '.join(names)}):", *[f"    {line}" for line in plain], f"    return {returned}"]
         elif self.form == "script":
             starts = [f"{name} = {_shown(value)}" for name, value in zip(names, points[0], strict=True)]
             lines = [*header, "", *self.helpers, *starts, *self.lines]
         else:
             expression = self.lines[-1].partition(" = ")[2]
             lines = ["; ".join([*self.lines[:-1], expression])]
-        return Sample("\n".join(lines) + ("\n" if self.form != "line" else ""), self.flavour, self.form, names, points, "\n".join(runner) + "\n", self.size)
+        return Sample(
+            "\n".join(lines) + ("\n" if self.form != "line" else ""), self.flavour, self.form, names, points, "\n".join(runner) + "\n", outputs[0], self.size
+        )
 
 
 def _shown(value: Any) -> str:

@@ -250,6 +250,13 @@ def test_the_cheap_gradient_bound(target):
     assert float(cost.split("(")[1].split(" ")[0]) <= 3.0
 
 
+def test_code_without_an_import_is_code():
+    compiled = compile_gradient("W = np.random.randn(5, 10)\nX = np.random.randn(10, 3)\nD = W.dot(X)\n", check="off")
+    assert "dW = dD @ X.T" in compiled.source
+    compiled = compile_gradient("q = x + y; f = q * x.sum()", shapes={"x": ("N",), "y": ("N",)}, check="off")
+    assert [n for _, n in compiled.emitted.params] == ["x", "y"]
+
+
 def test_shared_layers_stay_linear():
     for layers, body in ((9, "e = sin(e)*cos(e) + e"), (60, "e = sin(e)*cos(e)")):
         text = "; ".join(["e = x", *[body] * layers, "f = e"]) if layers else ""

@@ -30,7 +30,8 @@ from bpcompile.ir import Atom, Case, Eqn, Guard, Lit, Logic, Program, Var, broad
 from bpcompile.primitive import REGISTRY
 
 _CONSTANTS: Final = (1.0, 0.5, 2.0, -0.5, 0.25, 3.0, -2.0, 0.0)
-_TRIES: Final = 200
+#: How many operations the search for a safe point may evaluate; the constants are tried in any case.
+_EFFORT: Final = 200_000
 #: Of so many conditions from outside a region every combination is tried.
 _MOST_CONDITIONS: Final = 3
 
@@ -153,7 +154,7 @@ def _safe_point(region: list[Eqn], inner: Mapping[Var, Any], steady: dict[Var, A
     choices = list(itertools.product((True, False), repeat=len(free))) if len(free) <= _MOST_CONDITIONS else []
     choices = choices or [tuple(generator.random() < 0.5 for _ in free) for _ in range(count)]
     states = [{**dict.fromkeys(others, value), **dict(zip(free, choice, strict=True))} for choice in choices for value in (1.0, -0.75)]
-    for attempt in range(_TRIES):
+    for attempt in range(max(len(_CONSTANTS), _EFFORT // (len(region) * len(states)))):
         known = _CONSTANTS[attempt] if attempt < len(_CONSTANTS) else None
         point = {v: round(generator.uniform(-3.0, 3.0), 2) if known is None else known for v in entering}
         runs = []

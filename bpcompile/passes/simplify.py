@@ -15,7 +15,8 @@ After::
 
 Signs move outwards, where they end in a subtraction; numbers move to the left and are multiplied at compile time; `x ** 2` is
 `x * x`; integers in float arithmetic are written as floats. Only identities that hold for every float are used, except that
-the product of two literals is rounded once instead of twice, and that 0 + x is x also where x is -0.0.
+the product of two literals is rounded once instead of twice, that 0 + x is x also where x is -0.0, and that -(a - b) is b - a also
+where a is b, in the backward pass, whose values are read for no branch cut.
 """
 
 from __future__ import annotations
@@ -190,6 +191,8 @@ def _neg(s: _Simplify, args: tuple[Atom, ...]) -> _Result:
         return None
     if eqn.prim.name == "neg":
         return eqn.args[0]
+    if eqn.prim.name == "sub" and s.eqn.origin is None:
+        return None  # -(a - b) is -0.0 where a is b, and b - a is 0.0: atan2 tells them apart
     if eqn.prim.name == "sub":
         return s.make("sub", eqn.args[1], eqn.args[0])
     if isinstance(eqn.args[0], Lit):
