@@ -402,6 +402,11 @@ def _added(shape: tuple[int, ...], place: Any, a: Any) -> Any:
     return out
 
 
+def _padded(a: Any, *, widths: tuple[tuple[int, int], ...]) -> Any:
+    shape = tuple(before + size + after for size, (before, after) in zip(a.shape, widths, strict=True))
+    return _filled(shape, tuple(slice(before, before + size) for size, (before, _) in zip(a.shape, widths, strict=True)), a)
+
+
 def _window_places(shape: tuple[int, ...], axes: tuple[int, ...], sizes: tuple[int, ...], steps: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
     """Yield a place within the window, and what of the array stands there."""
     for offset in np.ndindex(*sizes):
@@ -618,7 +623,7 @@ MEANINGS: Final[dict[str, Callable[..., Dual]]] = {
     "full": lambda value, *, shape: value.linear(lambda a: np.broadcast_to(a, shape)),
     "concatenate": lambda *xs, axis: _joined(xs, lambda arrays: np.concatenate(arrays, axis=axis)),
     "stack": lambda *xs, axis: _joined(xs, lambda arrays: np.stack([np.asarray(a) for a in arrays], axis=axis)),
-    "pad": _copied(lambda a, *, widths: np.pad(a, widths)),
+    "pad": _copied(_padded),
     "windows": _windows,
     "unwindows": _unwindows,
     "einsum": _einsum,
@@ -771,7 +776,8 @@ class ArrayTape:
         env: dict[Var, Dual] = {v: Dual(self._entered(v, x), slopes.get(v)) for v, x in zip(self.inputs, point, strict=True)}
         for eqn, dead in zip(self._eqns, self._dead, strict=True):
             operands = [self._literal(a) if isinstance(a, Lit) else env[a] for a in eqn.args]
-            env[eqn.out] = apply(eqn, operands, partial(elementwise, high=self.high))
+            with np.errstate(all="ignore"):  # what is outside a domain is nan
+                env[eqn.out] = apply(eqn, operands, partial(elementwise, high=self.high))
             for var in dead:
                 del env[var]
         return [self._literal(o) if isinstance(o, Lit) else env[o] for o in self._outputs]

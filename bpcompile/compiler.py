@@ -380,7 +380,10 @@ def _target(program: Program, options: Options) -> str:
     array = next((p for p in program.params if any(v.shape for v in p.leaves())), None)
     if array is not None and options.target == "python":
         raise error("E003", f"`{array.name}` is an array, which target python does not have", array.span, help="`--target numpy` compiles it")
-    return options.target or ("python" if array is None else "numpy")
+    made = next((eqn for eqn in program.eqns if eqn.out.shape or any(a.shape for a in eqn.args)), None)
+    if made is not None and options.target == "python":
+        raise error("E003", "an array is made here, and target python has none", made.span, help="`--target numpy` compiles it")
+    return options.target or ("python" if array is None and made is None else "numpy")
 
 
 def _without_gradients(joint: Program) -> Program:

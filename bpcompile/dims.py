@@ -157,3 +157,26 @@ def is_nonnegative(dim: Dim) -> bool:
 def show(dim: Dim) -> str:
     """Return the size as Python source."""
     return str(dim)
+
+
+def surely_at_least(a: Dim, b: Dim) -> bool:
+    """
+    Return whether a >= b whatever the names stand for, 0 included.
+
+    >>> surely_at_least(add("N", 1), "N"), surely_at_least("N", 2), surely_at_least(multiply("N", "D"), 0)
+    (True, False, True)
+    """
+    rest = sympy.expand(_expr(a) - _expr(b))
+    return all(term.is_number or not term.has(_FloorDiv) for term in sympy.Add.make_args(rest)) and all(
+        term.as_coeff_Mul()[0] >= 0 for term in sympy.Add.make_args(rest)
+    )
+
+
+def constant_of(dim: Dim) -> int:
+    """
+    Return the number in a sum of names and a number.
+
+    >>> constant_of(subtract("N", 2)), constant_of("N")
+    (-2, 0)
+    """
+    return int(_expr(dim).as_coeff_Add()[0])

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bpcompile.dims import names as dim_names
+from bpcompile.dims import show as show_dim
 from bpcompile.forms import Form, Prec
 from bpcompile.ir import Atom, Dim, Eqn, Lit, Logic, Output, Param, Program, Shape, Tree, Var, leaves, show_shape
 from bpcompile.naming import Names
+from bpcompile.ops.array import assumed
 from bpcompile.printer import Text, show
 from bpcompile.targets import TARGETS, import_lines
 
@@ -642,6 +644,7 @@ class Emitter:
         cache = self._cached(params) if self.layout == "split" else []
         backward = self.backward.lines
         entry = [*(self._entry_lines() if wrapped else []), *unpack]
+        bounds = self._bound_lines() if wrapped else []
         return {
             "layout": self.layout,
             "target": self.target.name,
@@ -654,10 +657,10 @@ class Emitter:
             "gradient_names": gradients,
             "array_entry": wrapped,
             "seed_params": [f"{seed}=1.0" for seed in seeds],
-            "shaped": any(var.shape for _, var in self._arrays()),
-            "entry": layout([*entry, *self._size_lines([*self.composite, *self.body.lines, *backward]), *self.composite]),
+            "shaped": self._has_axes(),
+            "entry": layout([*entry, *self._size_lines([*self.composite, *self.body.lines, *backward, *bounds]), *self.composite, *bounds]),
             "sizes": layout(self._size_lines([*self.body.lines, *backward])),
-            "value_entry": layout([*entry, *self._size_lines([*self.composite, *value.lines]), *self.composite]),
+            "value_entry": layout([*entry, *self._size_lines([*self.composite, *value.lines, *bounds]), *self.composite, *bounds]),
             "value_lines": layout(value.lines + constants),
             "forward_lines": layout(self.body.lines + constants),
             "seed_lines": layout(seed_entry),
@@ -675,7 +678,7 @@ class Emitter:
     def _entry_lines(self) -> list[Line]:
         """Return the lines that make arrays of the arguments and compare their sizes."""
         arrays = self._arrays()
-        shaped = any(var.shape for _, var in arrays)
+        shaped = self._has_axes()
         lines = []
         for name, var in arrays:
             function = "_array" if var.dtype == "float" else "_integers"
@@ -699,6 +702,24 @@ class Emitter:
             elif not isinstance(dim, str | int):
                 self.composite.append(Line(f'_same_size("{dim}", {dim}, {sizes})'))
         return lines
+
+    def _has_axes(self) -> bool:
+        """Whether sizes matter: an input has them, or an array is made of numbers, which can't be arrays themselves then."""
+        return any(var.shape for _, var in self._arrays()) or any(eqn.out.shape for eqn in self.program.eqns)
+
+    def _bound_lines(self) -> list[Line]:
+        """Return the lines that check sizes against the bounds of slices, which are taken to lie inside."""
+        found: dict[tuple[Dim, Dim], None] = {}
+        for eqn in self.program.eqns:
+            index = eqn.params.get("index")
+            if index is not None:
+                found.update(dict.fromkeys(assumed(eqn.args[0].shape, index)))
+        largest: dict[Dim, int] = {}
+        for size, least in found:
+            if isinstance(least, int):
+                largest[size] = max(least, largest.get(size, least))
+        kept = [(s, m) for s, m in found if not isinstance(m, int) or m == largest[s]]
+        return [Line(f'_at_least("{show_dim(size)}", {show_dim(size)}, {show_dim(least)})') for size, least in kept]
 
     def _size_lines(self, lines: Sequence[Line]) -> list[Line]:
         """Return the lines that read the sizes which other lines use by name."""

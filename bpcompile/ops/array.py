@@ -5,7 +5,8 @@ Static parameters (`axis`, `keepdims`, `shape`, `index`, ...) are keyword-only a
 never negative; sizes are dimensions as in `dims`, and values want them as numbers (`at_sizes`). An index is a tuple of positions,
 `("slice", start, stop, step)` and None, as they stand in brackets.
 
-The bounds of a slice are taken to lie inside an axis whose size only run time knows, and in order.
+The bounds of a slice are taken to lie inside an axis whose size only run time knows, and in order; `assumed` says so in numbers, for
+emitted code to check.
 
 >>> from bpcompile.ir import Builder, Var
 >>> x = Var(name="x", shape=("N", 4))
@@ -16,7 +17,7 @@ The bounds of a slice are taken to lie inside an axis whose size only run time k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -158,6 +159,48 @@ def slice_length(size: Dim, start: Dim | None, stop: Dim | None, step: int | Non
     if isinstance(span, int) and span <= 0:
         return 0
     return span if abs(step) == 1 else dims.divide(dims.add(span, abs(step) - 1), abs(step))
+
+
+def assumed(shape: Shape, index: tuple[Any, ...]) -> list[tuple[Dim, Dim]]:
+    """
+    Return what taking a part of an array relies on: pairs of sizes, the first at least as large as the second.
+
+    >>> assumed(("N", 4, "D"), (("slice", 1, -1, None), ("slice", 1, None, None), ("slice", None, "K", None)))
+    [('N', 2), ('D', 'K')]
+    """
+    pairs: list[tuple[Dim, Dim]] = []
+    axis = 0
+    for part in index:
+        if part is None:
+            continue
+        if isinstance(part, tuple):
+            pairs += _assumed_of_slice(shape[axis], *part[1:])
+        axis += 1
+    return list(dict.fromkeys(pairs))
+
+
+def _assumed_of_slice(size: Dim, start: Dim | None, stop: Dim | None, step: int | None) -> Iterator[tuple[Dim, Dim]]:
+    if all(bound is None or isinstance(bound, int) for bound in (size, start, stop)) and isinstance(size, int):
+        return
+    forward = step is None or step > 0
+    if forward:
+        low, high = 0 if start is None else _bound(start, size), size if stop is None else _bound(stop, size)
+        needed = [(size, high), (size, low), (high, low), (low, 0), (high, 0)]
+    else:
+        low, high = -1 if stop is None else _bound(stop, size), dims.subtract(size, 1) if start is None else _bound(start, size)
+        needed = [(dims.subtract(size, 1), high), (dims.subtract(size, 1), low), (high, low), (low, -1), (high, -1)]
+    found: dict[tuple[Dim, Dim], None] = {}
+    for large, small in needed:
+        if dims.surely_at_least(large, small):
+            continue
+        # N - 1 >= 1 reads better as N >= 2.
+        rest = dims.subtract(large, small)
+        number = dims.constant_of(rest)
+        found[dims.subtract(rest, number) if number < 0 else large, -number if number < 0 else small] = None
+    # Of several numbers the largest says it all.
+    for large, small in found:
+        if not any(other == large and isinstance(small, int) and isinstance(least, int) and least > small for other, least in found):
+            yield large, small
 
 
 def _bound(bound: Dim, size: Dim) -> Dim:
