@@ -272,6 +272,12 @@ def _mean(x: Dual, *, axis: tuple[int, ...], keepdims: bool) -> Dual:
     return x.linear(lambda a: _divided(np.sum(a, axis=axis, keepdims=keepdims), count))
 
 
+def _deviation(x: Dual, *, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Dual:
+    count = math.prod(x.shape[i] for i in axis) - ddof
+    away = x - _mean(x, axis=axis, keepdims=True)
+    return _root(_total(away * away, axis=axis, keepdims=keepdims).linear(lambda a: _divided(a, count)))
+
+
 def _spread(y: Dual, x: Dual, *, axis: tuple[int, ...], keepdims: bool) -> Dual:
     def spread(a: Any) -> Any:
         for i in sorted(_kept(axis, keepdims)):
@@ -597,6 +603,7 @@ MEANINGS: Final[dict[str, Callable[..., Dual]]] = {
     "spread": _spread,
     "fill_like": lambda x, value: value.linear(lambda a: np.broadcast_to(a, x.shape)),
     "mean": _mean,
+    "std": _deviation,
     "hits": _hits,
     "amax": _extreme(np.max),
     "amin": _extreme(np.min),

@@ -24,6 +24,7 @@ from bpcompile.hazards import find_hazards
 from bpcompile.ir import Param, Program, Shape, Tree, Var
 from bpcompile.passes.absorb import absorb
 from bpcompile.passes.aliases import forward_aliases
+from bpcompile.passes.broadcast import broadcast_late
 from bpcompile.passes.choices import keep_type, multiply_inside, spread_constants
 from bpcompile.passes.collect import collect
 from bpcompile.passes.cse import share
@@ -370,6 +371,7 @@ def _differentiate(stages: Program, options: Options, language: str) -> tuple[Pr
         check_guards(joint)
     if target == "numpy":
         joint = verified(find_guards(eliminate_dead(share(guard_branches(keep_type(joint)), eager=True))))
+        joint = verified(find_guards(eliminate_dead(share(broadcast_late(joint, keep_stages=not compact)))))
         if upstream and not any(v.shape for v in joint.inputs()):
             joint = verified(spread_constants(joint))
     return joint, eliminate_dead(_without_gradients(joint)), written

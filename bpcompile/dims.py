@@ -11,6 +11,7 @@ SymPy's canonical form, so that two sizes are equal if and only if they compare 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -155,8 +156,13 @@ def is_nonnegative(dim: Dim) -> bool:
 
 
 def show(dim: Dim) -> str:
-    """Return the size as Python source."""
-    return str(dim)
+    """
+    Return the size as Python source.
+
+    >>> show(multiply("N", "D")), show(add(multiply("N", "N"), 1))
+    ('D * N', 'N**2 + 1')
+    """
+    return re.sub(r"(?<!\*)\*(?!\*)", " * ", str(dim))
 
 
 def surely_at_least(a: Dim, b: Dim) -> bool:

@@ -32,6 +32,10 @@ _BOXING: Final = frozenset({"select", "fill_like", "polygamma"})
 _IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
 
 
+#: Operations whose result has a type of its own, not that of an operand.
+_OWN_TYPE: Final = frozenset({"eye", "full", "zeros"})
+
+
 @dataclass(slots=True)
 class Emitted:
     """
@@ -234,10 +238,8 @@ class _Body:
 
     def form(self, eqn: Eqn) -> Form:
         """Return how an operation is written for the target and in the style at hand."""
-        forms = eqn.prim.forms
-        form = forms.get("notes") if self.emitter.notes and self.target.forms == "numpy" else None
-        form = form or forms[self.target.forms]
-        return form if isinstance(form, Form) else form(**eqn.params)
+        target = "notes" if self.emitter.notes and self.target.forms == "numpy" else self.target.forms
+        return eqn.prim.form(target, eqn.params, [a.shape for a in eqn.args])
 
     def _by_statements(self, eqn: Eqn, form: Form) -> None:
         """Emit what no expression says, now or where its value is added to an adjoint."""
@@ -578,9 +580,22 @@ class Emitter:
                 elif body.env[gradient].text != name:
                     source = body.env[gradient].text
                     body.lines.append(Line(f"{name} = {source + '.copy()' if self.is_array(gradient) else source}", comment, body.block))
+                if self._may_widen() and not isinstance(gradient, Lit) and self.is_array(param.tree):
+                    own = self.inputs[param.tree].text
+                    body.lines.append(Line(f"{name} = {name}.astype({own}.dtype, copy=False)", comment, body.block))
                 continue
             line = f"{name} = {self._list(param.tree)}"
             body.lines.append(Line(line, comment, body.block))
+
+    def _may_widen(self) -> bool:
+        """Whether the program makes arrays of float64 or of integers itself, which float32 would be promoted by."""
+        made = any(eqn.prim.name in _OWN_TYPE for eqn in self.program.eqns)
+        read = {a for eqn in self.program.eqns for a in eqn.args if isinstance(a, Var) and a.dtype == "int" and eqn.out.dtype == "float"}
+        return self.layout != "script" and (made or any(not self._only_points(a) for a in read))
+
+    def _only_points(self, var: Var) -> bool:
+        """Whether whole numbers serve as positions only."""
+        return all(eqn.prim.name in {"gather", "scatter_add"} for eqn in self.program.eqns if var in eqn.args)
 
     def _list(self, tree: Tree) -> str:
         if isinstance(tree, Var):

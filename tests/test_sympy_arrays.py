@@ -13,12 +13,26 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
-from sympy import Identity, Idx, Indexed, IndexedBase, KroneckerDelta, Matrix, MatrixSymbol, Product, Sum, Symbol, Trace, det, exp, log, sin, sqrt, symbols, tanh
+from sympy import (
+    Identity,
+    Idx,
+    Indexed,
+    Matrix,
+    MatrixSymbol,
+    Symbol,
+    Trace,
+    det,
+    exp,
+    log,
+    sin,
+    sqrt,
+    symbols,
+    tanh,
+)
 from sympy.matrices.expressions.dotproduct import DotProduct
 from sympy.matrices.expressions.kronecker import KroneckerProduct
 
-from bpcompile import CompileError, compile_gradient
-from bpcompile.ir import Var
+from bpcompile import compile_gradient
 
 n, m, r = symbols("n m r", integer=True, positive=True)
 i, j, k, p, q = symbols("i j k p q", integer=True)
@@ -30,7 +44,10 @@ class Oracle:
 
     def __init__(self, expression, shapes, sizes, order=()):
         """Write out `expression`; `shapes` are those of the inputs by name, `order` its free indices with their ranges."""
-        self.symbols = {name: np.array([Symbol(f"{name}_{'_'.join(map(str, at))}", real=True) for at in np.ndindex(*shape)], dtype=object).reshape(shape) for name, shape in shapes.items()}
+        self.symbols = {
+            name: np.array([Symbol(f"{name}_{'_'.join(map(str, at))}", real=True) for at in np.ndindex(*shape)], dtype=object).reshape(shape)
+            for name, shape in shapes.items()
+        }
         expression = sympy.sympify(expression)
         self.entries = {}
         for values in itertools.product(*(range(lo, hi) for _, lo, hi in order)):
@@ -64,7 +81,10 @@ class Oracle:
         with mpmath.workdps(50):
             flat = {s: mpmath.mpf(float(v)) for name, array in self.symbols.items() for s, v in zip(array.ravel(), np.ravel(point[name]), strict=True)}
             names = list(flat)
-            total = sum((sympy.Float(float(upstream[place]), 60) * entry for place, entry in zip(np.ndindex(*self.shape), self.entries.values(), strict=True)), sympy.S.Zero)
+            total = sum(
+                (sympy.Float(float(upstream[place]), 60) * entry for place, entry in zip(np.ndindex(*self.shape), self.entries.values(), strict=True)),
+                sympy.S.Zero,
+            )
             values = [complex(sympy.lambdify(names, entry, "mpmath")(*flat.values())) for entry in self.entries.values()]
             gradients = {}
             for name, array in self.symbols.items():
@@ -102,7 +122,11 @@ def body(compiled):
     """Return the lines of `value_and_grad` without comments, checks and conversions."""
     text = compiled.source.split("def value_and_grad")[1].split("\ndef ")[0]
     lines = [line.split("  #")[0].strip() for line in text.splitlines()[2:]]
-    return [line for line in lines if line and not line.startswith(("#", "return")) and "_array(" not in line and "_same_size(" not in line and "broadcast_to(np.asarray" not in line]
+    return [
+        line
+        for line in lines
+        if line and not line.startswith(("#", "return")) and "_array(" not in line and "_same_size(" not in line and "broadcast_to(np.asarray" not in line
+    ]
 
 
 # Matrices ---------------------------------------------------------------------------------------------------------------

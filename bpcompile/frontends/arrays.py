@@ -604,13 +604,9 @@ def _variance(c: Call) -> Any:
 
 
 def _deviation(c: Call) -> Any:
-    """Read the standard deviation as a norm, which has a derivative where all elements are equal."""
     a, axis, ddof, keepdims = c.take("a axis? ddof? keepdims?")
     x, axes, less = _spread_of(c, a, axis, ddof)
-    deviation = c.emit("sub", x, reduce(c.ev, "mean", x, axes, c.node, keepdims=True))
-    norm = c.emit("norm", deviation, axis=tuple(sorted(axes)), keepdims=_flag(keepdims, c.node, "keepdims"))
-    count = dims.subtract(dims.product(x.shape[i] for i in axes), less)
-    return norm if count == 1 else c.emit("div", norm, c.emit("sqrt", c.ev.number(Size.of(count), c.node)))
+    return c.emit("std", x, axis=tuple(sorted(axes)), keepdims=_flag(keepdims, c.node, "keepdims"), ddof=less)
 
 
 def _norm(c: Call) -> Any:

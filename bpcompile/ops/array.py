@@ -17,6 +17,8 @@ emitted code to check.
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -26,6 +28,7 @@ import numpy as np
 from bpcompile import dims
 from bpcompile.forms import Form, Prec, method, pattern
 from bpcompile.ir import Builder, Dim, Shape, broadcast, show_shape
+from bpcompile.ops.scalar import gt, select
 from bpcompile.primitive import ZERO, EachOperand, Kink, Primitive, define
 
 ALL: Final = ("slice", None, None, None)
@@ -402,6 +405,43 @@ mean = define(
     shape=_reduced,
     short="mean",
     notes="The gradient divides by the number of elements: 1/N.",
+)
+
+
+def _std_value(x: Any, *, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Any:
+    deviation = x - np.mean(x, axis=axis, keepdims=True)
+    count = math.prod(np.shape(x)[i] for i in axis) - ddof
+    with np.errstate(all="ignore"):
+        return operator.pow(np.sum(deviation * deviation, axis=axis, keepdims=keepdims) / np.float64(max(count, 0)), 0.5)
+
+
+def _std_form(*, axis: tuple[int, ...], keepdims: bool, ddof: int, shapes: Sequence[Shape] | None = None) -> Form:
+    axes = _axes_text(axis, keepdims, shapes)
+    return method("std", ", ".join(filter(None, [axes, f"ddof={ddof}" if ddof else ""])))
+
+
+def _std_rule(ct: Any, ans: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Any:
+    count = dims.subtract(dims.product(x.shape[i] for i in axis), ddof)
+    if isinstance(count, int) and count <= 0:
+        return 0.0 * x
+    # The deviations add up to 0, so the mean takes no share. Where all elements are equal they are 0, and so is the gradient.
+    scale = ct / (dim_of(count) * select(gt(ans, 0.0), ans, 1.0))
+    return (x - mean(x, axis=axis, keepdims=True)) * against(scale, axis, keepdims)
+
+
+std = define(
+    name="std",
+    sympy=lambda x, **_: 0 * x,
+    impl=_std_value,
+    forms=forms(_std_form),
+    vjp=(_std_rule,),
+    samples=((1.5,),),
+    array_samples=tuple((x, {**params, "ddof": k % 2}) for k, (x, params) in enumerate(_REDUCTIONS)),
+    kinks=(Kink("all elements equal", "0", "the smallest of the subgradients, and what keeps later products finite"),),
+    shape=lambda x, *, axis, keepdims, ddof: _reduced(x, axis=axis, keepdims=keepdims),
+    total=True,
+    short="std",
+    notes="The square root of the mean squared deviation from the mean; the sum of squares is divided by N - ddof.",
 )
 
 
