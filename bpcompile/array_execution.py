@@ -41,6 +41,17 @@ def as_floats(value: Any) -> Any:
     return array
 
 
+def whole(index: Any) -> Any:
+    """Return an index with whole numbers in place of numbers at 50 digits that are whole."""
+    if isinstance(index, tuple):
+        return tuple(map(whole, index))
+    if isinstance(index, mpmath.mpf):
+        return int(index) if index == int(index) else index
+    if isinstance(index, np.ndarray) and index.dtype == object:
+        return as_numbers(index) if any(isinstance(e, bool) for e in index.flat) else index.astype(int)
+    return index
+
+
 def kind_of(dtype: Any) -> str:
     """Return the kind of a dtype as it is written in a text: `float` there is a function at 50 digits."""
     try:
@@ -161,7 +172,8 @@ def _norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: FBT
 
 
 def _add_at(target: Any, place: Any, values: Any) -> None:
-    np.add.at(target, place, np.asarray(values, dtype=object))
+    values = np.asarray(values, dtype=object)
+    np.add.at(target, whole(place), values if values.ndim else values[()])
 
 
 class _Add:
@@ -178,12 +190,13 @@ ARRAYS: Final[dict[str, Any]] = {
         name: _plain(getattr(np, name))
         for name in (
             "swapaxes", "transpose", "moveaxis", "squeeze", "outer", "dot", "matmul", "tensordot", "inner", "cumsum", "cumprod", "trace", "diag", "diagonal",
-            "tril", "triu", "pad", "repeat", "tile", "flip", "roll", "prod", "max", "min", "mean", "all", "any", "copy", "atleast_2d", "ix_", "unravel_index",
+            "tril", "triu", "repeat", "tile", "flip", "roll", "prod", "max", "min", "mean", "all", "any", "copy", "atleast_2d", "ix_", "unravel_index",
             "argmax", "argmin", "nonzero", "flatnonzero", "argsort", "searchsorted", "take", "take_along_axis", "logical_xor", "equal", "not_equal",
             "greater_equal", "less_equal", "fill_diagonal", "diag_indices", "array_equal", "shares_memory", "count_nonzero",
         )
     },
     "einsum": np.einsum,
+    "pad": lambda x, widths: as_floats(np.pad(np.asarray(x, dtype=object), widths)),
     "arange": lambda *args, **_: np.arange(*args),
     "eye": _eye,
     "concatenate": _many(np.concatenate),

@@ -272,6 +272,12 @@ def _mean(x: Dual, *, axis: tuple[int, ...], keepdims: bool) -> Dual:
     return x.linear(lambda a: _divided(np.sum(a, axis=axis, keepdims=keepdims), count))
 
 
+def _deviation(x: Dual, *, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Dual:
+    count = math.prod(x.shape[i] for i in axis) - ddof
+    away = x - _mean(x, axis=axis, keepdims=True)
+    return _root(_total(away * away, axis=axis, keepdims=keepdims).linear(lambda a: _divided(a, count)))
+
+
 def _spread(y: Dual, x: Dual, *, axis: tuple[int, ...], keepdims: bool) -> Dual:
     def spread(a: Any) -> Any:
         for i in sorted(_kept(axis, keepdims)):
@@ -400,6 +406,11 @@ def _added(shape: tuple[int, ...], place: Any, a: Any) -> Any:
     out = np.zeros(shape, dtype=np.asarray(a).dtype)
     np.add.at(out, place, a)
     return out
+
+
+def _padded(a: Any, *, widths: tuple[tuple[int, int], ...]) -> Any:
+    shape = tuple(before + size + after for size, (before, after) in zip(a.shape, widths, strict=True))
+    return _filled(shape, tuple(slice(before, before + size) for size, (before, _) in zip(a.shape, widths, strict=True)), a)
 
 
 def _window_places(shape: tuple[int, ...], axes: tuple[int, ...], sizes: tuple[int, ...], steps: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
@@ -592,6 +603,7 @@ MEANINGS: Final[dict[str, Callable[..., Dual]]] = {
     "spread": _spread,
     "fill_like": lambda x, value: value.linear(lambda a: np.broadcast_to(a, x.shape)),
     "mean": _mean,
+    "std": _deviation,
     "hits": _hits,
     "amax": _extreme(np.max),
     "amin": _extreme(np.min),
@@ -618,7 +630,7 @@ MEANINGS: Final[dict[str, Callable[..., Dual]]] = {
     "full": lambda value, *, shape: value.linear(lambda a: np.broadcast_to(a, shape)),
     "concatenate": lambda *xs, axis: _joined(xs, lambda arrays: np.concatenate(arrays, axis=axis)),
     "stack": lambda *xs, axis: _joined(xs, lambda arrays: np.stack([np.asarray(a) for a in arrays], axis=axis)),
-    "pad": _copied(lambda a, *, widths: np.pad(a, widths)),
+    "pad": _copied(_padded),
     "windows": _windows,
     "unwindows": _unwindows,
     "einsum": _einsum,
@@ -771,7 +783,8 @@ class ArrayTape:
         env: dict[Var, Dual] = {v: Dual(self._entered(v, x), slopes.get(v)) for v, x in zip(self.inputs, point, strict=True)}
         for eqn, dead in zip(self._eqns, self._dead, strict=True):
             operands = [self._literal(a) if isinstance(a, Lit) else env[a] for a in eqn.args]
-            env[eqn.out] = apply(eqn, operands, partial(elementwise, high=self.high))
+            with np.errstate(all="ignore"):  # what is outside a domain is nan
+                env[eqn.out] = apply(eqn, operands, partial(elementwise, high=self.high))
             for var in dead:
                 del env[var]
         return [self._literal(o) if isinstance(o, Lit) else env[o] for o in self._outputs]

@@ -25,7 +25,7 @@ from bpcompile.hazards import find_hazards
 from bpcompile.ir import Param, Program, Shape, Tree, Var
 from bpcompile.passes.absorb import absorb
 from bpcompile.passes.aliases import forward_aliases
-from bpcompile.passes.broadcast import broadcast
+from bpcompile.passes.broadcast import broadcast_late
 from bpcompile.passes.choices import keep_type, multiply_inside, spread_constants
 from bpcompile.passes.collect import collect
 from bpcompile.passes.cse import share
@@ -40,6 +40,7 @@ from bpcompile.passes.schedule import schedule
 from bpcompile.passes.shift import shift_exponentials
 from bpcompile.passes.signs import drop_impossible_guards
 from bpcompile.passes.simplify import simplify
+from bpcompile.passes.sums import merge_sums
 from bpcompile.reverse import read_again, reverse
 from bpcompile.wellformed import check as check_program
 from bpcompile.wellformed import check_guards
@@ -384,13 +385,14 @@ def _differentiate(stages: Program, options: Options, language: str) -> tuple[Pr
     if compact:
         joint = verified(collect(verified(_compact(joint))))
     elif target == "numpy":
-        joint = verified(broadcast(absorb(multiply_inside(joint))))
+        joint = verified(merge_sums(absorb(multiply_inside(joint))))
     joint = verified(share(find_guards(joint)))
     joint = verified(find_guards(eliminate_dead(joint)))
     if options.check != "off":
         check_guards(joint)
     if target == "numpy":
         joint = verified(find_guards(eliminate_dead(share(guard_branches(keep_type(joint)), eager=True))))
+        joint = verified(find_guards(eliminate_dead(share(broadcast_late(joint, keep_stages=not compact)))))
         if upstream and not any(v.shape for v in joint.inputs()):
             joint = verified(spread_constants(joint))
     return joint, eliminate_dead(_without_gradients(joint)), written
@@ -401,18 +403,18 @@ def _compact(joint: Program) -> Program:
     if not any(var.shape for var in joint.inputs()):
         return joint
     # Where an operand is no longer spread its coefficient stands beside another one.
-    return simplify(eliminate_dead(broadcast(absorb(joint))))
+    return simplify(eliminate_dead(broadcast_late(merge_sums(absorb(joint)))))
 
 
 def _target(program: Program, options: Options) -> str:
     """Return the target that was asked for, or the one that the inputs need."""
     array = next((p for p in program.params if any(v.shape for v in p.leaves())), None)
-    inside = next((eqn for eqn in program.eqns if eqn.out.shape), None)
     if array is not None and options.target == "python":
         raise error("E003", f"`{array.name}` is an array, which target python does not have", array.span, help="`--target numpy` compiles it")
-    if inside is not None and options.target == "python":
-        raise error("E003", "there are arrays in this program, which target python does not have", inside.span, help="`--target numpy` compiles it")
-    return options.target or ("python" if array is None and inside is None else "numpy")
+    made = next((eqn for eqn in program.eqns if eqn.out.shape or any(a.shape for a in eqn.args)), None)
+    if made is not None and options.target == "python":
+        raise error("E003", "an array is made here, and target python has none", made.span, help="`--target numpy` compiles it")
+    return options.target or ("python" if array is None and made is None else "numpy")
 
 
 def _without_gradients(joint: Program) -> Program:

@@ -11,6 +11,7 @@ SymPy's canonical form, so that two sizes are equal if and only if they compare 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -188,8 +189,36 @@ def solve(sizes: Sequence[Dim]) -> dict[str, tuple[int, int, Dim]]:
 
 
 def show(dim: Dim) -> str:
-    """Return the size as Python source."""
-    return str(dim)
+    """
+    Return the size as Python source.
+
+    >>> show(multiply("N", "D")), show(add(multiply("N", "N"), 1))
+    ('D * N', 'N**2 + 1')
+    """
+    return re.sub(r"(?<!\*)\*(?!\*)", " * ", str(dim))
+
+
+def surely_at_least(a: Dim, b: Dim) -> bool:
+    """
+    Return whether a >= b whatever the names stand for, 0 included.
+
+    >>> surely_at_least(add("N", 1), "N"), surely_at_least("N", 2), surely_at_least(multiply("N", "D"), 0)
+    (True, False, True)
+    """
+    rest = sympy.expand(_expr(a) - _expr(b))
+    return all(term.is_number or not term.has(_FloorDiv) for term in sympy.Add.make_args(rest)) and all(
+        term.as_coeff_Mul()[0] >= 0 for term in sympy.Add.make_args(rest)
+    )
+
+
+def constant_of(dim: Dim) -> int:
+    """
+    Return the number in a sum of names and a number.
+
+    >>> constant_of(subtract("N", 2)), constant_of("N")
+    (-2, 0)
+    """
+    return int(_expr(dim).as_coeff_Add()[0])
 
 
 def terms(dim: Dim) -> list[str]:

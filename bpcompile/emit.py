@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bpcompile import dims
+from bpcompile.dims import show as show_dim
 from bpcompile.forms import Form, Prec
 from bpcompile.ir import Atom, Dim, Eqn, Lit, Logic, Output, Param, Program, Shape, Tree, Var, leaves, show_shape
 from bpcompile.naming import Names
+from bpcompile.ops.array import assumed
 from bpcompile.printer import Text, show
 from bpcompile.targets import TARGETS, import_lines
 
@@ -30,6 +32,10 @@ _MANY: Final = 50
 #: What gives an array even of floats: `np.where`, `np.full_like`, SciPy's `polygamma`.
 _BOXING: Final = frozenset({"select", "fill_like", "polygamma"})
 _IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
+
+
+#: Operations whose result has a type of its own, not that of an operand.
+_OWN_TYPE: Final = frozenset({"eye", "full", "zeros"})
 
 
 @dataclass(slots=True)
@@ -576,9 +582,22 @@ class Emitter:
                 elif body.env[gradient].text != name:
                     source = body.env[gradient].text
                     body.lines.append(Line(f"{name} = {source + '.copy()' if self.is_array(gradient) else source}", comment, body.block))
+                if self._may_widen() and not isinstance(gradient, Lit) and self.is_array(param.tree):
+                    own = self.inputs[param.tree].text
+                    body.lines.append(Line(f"{name} = {name}.astype({own}.dtype, copy=False)", comment, body.block))
                 continue
             line = f"{name} = {self._list(param.tree)}"
             body.lines.append(Line(line, comment, body.block))
+
+    def _may_widen(self) -> bool:
+        """Whether the program makes arrays of float64 or of integers itself, which float32 would be promoted by."""
+        made = any(eqn.prim.name in _OWN_TYPE for eqn in self.program.eqns)
+        read = {a for eqn in self.program.eqns for a in eqn.args if isinstance(a, Var) and a.dtype == "int" and eqn.out.dtype == "float"}
+        return self.layout != "script" and (made or any(not self._only_points(a) for a in read))
+
+    def _only_points(self, var: Var) -> bool:
+        """Whether whole numbers serve as positions only."""
+        return all(eqn.prim.name in {"gather", "scatter_add"} for eqn in self.program.eqns if var in eqn.args)
 
     def _list(self, tree: Tree) -> str:
         if isinstance(tree, Var):
@@ -642,6 +661,7 @@ class Emitter:
         cache = self._cached(params) if self.layout == "split" else []
         backward = self.backward.lines
         entry = [*(self._entry_lines() if wrapped else []), *unpack]
+        bounds = self._bound_lines() if wrapped else []
         return {
             "layout": self.layout,
             "target": self.target.name,
@@ -654,10 +674,10 @@ class Emitter:
             "gradient_names": gradients,
             "array_entry": wrapped,
             "seed_params": [f"{seed}=1.0" for seed in seeds],
-            "shaped": self._is_shaped(),
-            "entry": layout([*entry, *self._size_lines([*self.composite, *self.body.lines, *backward]), *self.composite]),
+            "shaped": self._has_axes(),
+            "entry": layout([*entry, *self._size_lines([*self.composite, *self.body.lines, *backward, *bounds]), *self.composite, *bounds]),
             "sizes": layout(self._size_lines([*self.body.lines, *backward])),
-            "value_entry": layout([*entry, *self._size_lines([*self.composite, *value.lines]), *self.composite]),
+            "value_entry": layout([*entry, *self._size_lines([*self.composite, *value.lines, *bounds]), *self.composite, *bounds]),
             "value_lines": layout(value.lines + constants),
             "forward_lines": layout(self.body.lines + constants),
             "seed_lines": layout(seed_entry),
@@ -682,14 +702,10 @@ class Emitter:
     def _arrays(self) -> list[tuple[str, Var]]:
         return [(n, p.tree) for p, n in zip(self.params, self.names.params, strict=True) if isinstance(p.tree, Var)]
 
-    def _is_shaped(self) -> bool:
-        """Whether inputs have shapes of their own; otherwise each stands for arrays of any one shape."""
-        return any(var.shape for _, var in self._arrays()) or any(eqn.out.shape for eqn in self.program.eqns)
-
     def _entry_lines(self) -> list[Line]:
         """Return the lines that make arrays of the arguments and compare their sizes."""
         arrays = self._arrays()
-        shaped = self._is_shaped()
+        shaped = self._has_axes()
         lines = []
         for name, var in arrays:
             function = "_array" if var.dtype == "float" else "_integers"
@@ -718,6 +734,24 @@ class Emitter:
             elif not isinstance(dim, int) and all(name in solved for name in dims.names(dim)):
                 self.composite.append(Line(f'_same_size("{dim}", {dim}, {sizes})'))
         return lines
+
+    def _has_axes(self) -> bool:
+        """Whether sizes matter: an input has them, or an array is made of numbers, which can't be arrays themselves then."""
+        return any(var.shape for _, var in self._arrays()) or any(eqn.out.shape for eqn in self.program.eqns)
+
+    def _bound_lines(self) -> list[Line]:
+        """Return the lines that check sizes against the bounds of slices, which are taken to lie inside."""
+        found: dict[tuple[Dim, Dim], None] = {}
+        for eqn in self.program.eqns:
+            index = eqn.params.get("index")
+            if index is not None:
+                found.update(dict.fromkeys(assumed(eqn.args[0].shape, index)))
+        largest: dict[Dim, int] = {}
+        for size, least in found:
+            if isinstance(least, int):
+                largest[size] = max(least, largest.get(size, least))
+        kept = [(s, m) for s, m in found if not isinstance(m, int) or m == largest[s]]
+        return [Line(f'_at_least("{show_dim(size)}", {show_dim(size)}, {show_dim(least)})') for size, least in kept]
 
     def _size_lines(self, lines: Sequence[Line]) -> list[Line]:
         """Return the lines that read the sizes which other lines use by name."""

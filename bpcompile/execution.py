@@ -23,7 +23,7 @@ import numpy as np
 from mpmath import mp
 
 from bpcompile import exact
-from bpcompile.array_execution import ARRAYS, LINALG, STRIDE_TRICKS, as_floats, as_numbers, kind_of
+from bpcompile.array_execution import ARRAYS, LINALG, STRIDE_TRICKS, as_floats, as_numbers, kind_of, whole
 from bpcompile.emit import Emitted
 from bpcompile.ir import Param, Tree, Var
 
@@ -374,12 +374,13 @@ def _first_assignment(tree: ast.Module, name: str) -> ast.expr | None:
 _COMPUTING: Final = frozenset({"value", "value_and_grad", "forward", "backward"})
 #: Calls whose arguments are sizes and axes, not values.
 _STRUCTURAL: Final = frozenset({
-    "_same_size", "arange", "argmax", "argmin", "broadcast_to", "cumprod", "cumsum", "diagonal", "empty", "expand_dims", "eye", "full", "matrix_power", "max",
+    "_at_least", "_same_size", "arange", "argmax", "argmin", "broadcast_to", "cumprod", "cumsum", "diagonal", "empty", "expand_dims", "eye", "full",
+    "matrix_power", "max",
     "mean", "min", "norm", "ones", "pad", "prod", "range", "repeat", "reshape", "roll", "sliding_window_view", "squeeze", "std", "sum", "swapaxes",
     "tensordot", "tile", "transpose", "tril", "triu", "var", "zeros",
 })  # fmt: skip
 #: Those of them that are no functions of NumPy's.
-_OF_SIZES: Final = frozenset({"_same_size", "range"})
+_OF_SIZES: Final = frozenset({"_at_least", "_same_size", "range"})
 _RISKY: Final[dict[type[ast.operator], str]] = {ast.Div: "_divide", ast.Pow: "_power", ast.Mod: "_modulo", ast.FloorDiv: "_floor_divide"}
 
 
@@ -517,7 +518,24 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         node.value = self.visit(node.value)
+        if not self.high:
+            return node
+        if isinstance(node.ctx, ast.Load):
+            node.value = ast.Call(ast.Name("_subscripted", ast.Load()), [node.value], [])
+        if isinstance(node.slice, ast.Tuple):
+            node.slice.elts = [self._position(e) for e in node.slice.elts]
+        else:
+            node.slice = self._position(node.slice)
         return node
+
+    def _position(self, node: ast.expr) -> ast.expr:
+        """Return an index whose numbers are whole numbers again."""
+        if isinstance(node, ast.Slice | ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant)):
+            return node
+        before, self.sizes = self.sizes, True
+        visited: ast.expr = self.visit(node)
+        self.sizes = before
+        return ast.Call(ast.Name("_whole", ast.Load()), [visited], [])
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return node
@@ -566,7 +584,7 @@ def _call_any(function: Callable[..., Any]) -> Callable[..., Any]:
         if any(isinstance(a, np.ndarray) for a in args):
             ufunc = by_arity.setdefault(len(args), _elementwise(function, len(args)))
             return ufunc(*args)
-        return function(*args)
+        return function(*[a.item() if isinstance(a, np.generic) else a for a in args])
 
     return call
 
@@ -612,7 +630,14 @@ def _attribute(value: Any, name: str) -> Any:
     return getattr(value, name)
 
 
+def _subscripted(value: Any) -> Any:
+    """Return what can be indexed: NumPy makes numbers of arrays without axes."""
+    return np.asarray(value, dtype=object) if isinstance(value, mp.mpf) else value
+
+
 _OPERATIONS: Final[dict[str, Any]] = {
+    "_subscripted": _subscripted,
+    "_whole": whole,
     "_divide": _divide,
     "_power": _power,
     "_modulo": _modulo,
@@ -630,7 +655,7 @@ _BUILTINS: Final[dict[str, Any]] = {
     **{
         name: getattr(builtins, name)
         for name in (
-            "abs", "all", "any", "bool", "dict", "enumerate", "int", "isinstance", "len", "list", "max", "min", "range", "reversed", "set", "sum",
+            "abs", "all", "any", "bool", "dict", "enumerate", "int", "isinstance", "len", "list", "max", "min", "range", "reversed", "set", "slice", "sum",
             "tuple", "zip",
             "ArithmeticError", "Exception", "OverflowError", "TypeError", "ValueError", "ZeroDivisionError", "AttributeError",
         )

@@ -84,7 +84,7 @@ def _jumps(program: Program) -> Iterator[Diagnostic]:
             yield Diagnostic("W203", message, eqn.span, level="warning")
     selects = [e for e in program.eqns if e.prim.name == "select" and e.out.dtype == "float" and _moves(e.args[0], active, definition)]
     inputs = [v for v in program.inputs() if v.dtype == "float"]
-    if any(v.shape for v in inputs):
+    if any(v.shape for v in inputs) or any(eqn.out.shape for eqn in program.eqns):
         return
     for eqn in selects[:_MOST_BRANCHES]:
         before = program.eqns[: place[eqn.out]]

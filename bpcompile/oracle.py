@@ -245,14 +245,17 @@ class Layout:
 
     def pick(self, point: Sequence[Any], shape: tuple[int, ...], index: tuple[int, ...]) -> list[Any]:
         """Return the scalar that each input contributes to one element of a result."""
-        return [value if not isinstance(value, np.ndarray) else value[self.project(value.shape, shape, index)] for value in point]
+        return [value if not isinstance(value, np.ndarray) else self._element(value, shape, index) for value in point]
+
+    def _element(self, value: Any, shape: tuple[int, ...], index: tuple[int, ...]) -> Any:
+        return value[self.project(value.shape, shape, index)] if value.size else math.nan  # what has no elements reaches none
 
     @staticmethod
     def project(small: tuple[int, ...], shape: tuple[int, ...], index: tuple[int, ...]) -> tuple[int, ...]:
         """Return where broadcasting reads in an operand of shape `small`."""
         offset = len(shape) - len(small)
-        # An input of more axes than the result doesn't reach it: any element will do.
-        return tuple(index[axis + offset] if axis + offset >= 0 and size != 1 else 0 for axis, size in enumerate(small))
+        # An input of more axes than the result, or of other sizes, doesn't reach it: any element will do.
+        return tuple(min(index[axis + offset], size - 1) if axis + offset >= 0 and size != 1 else 0 for axis, size in enumerate(small))
 
     def elements(self) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
         """Yield (output, its shape, index) for every element of every output."""
@@ -339,6 +342,8 @@ class SympyReference:
             ct = element_of(upstream[k], index)
             for i, var in enumerate(self.wanted):
                 contribution = ct * row[self._count + k * len(self.wanted) + i]
+                if isinstance(gradients[i], np.ndarray) and not gradients[i].size:
+                    continue
                 if isinstance(gradients[i], np.ndarray):
                     gradients[i][layout.project(point[index_of[var]].shape, shape, index)] += contribution
                 else:

@@ -66,20 +66,35 @@ BINARY = (
     "np.hypot({a}, {b} + 3.0)", "np.arctan2({a}, {b} + 3.0)", "np.logaddexp({a}, {b})", "np.add({a}, {b})", "np.multiply({a}, {b})", "{a} * {b} + {a}",
     "np.where({b} < 0.1, {a}, {a} * {b})", "np.subtract({a}, 2 * {b})", "{a} * 0.5 - {b} ** 2",
 )  # fmt: skip
-EXPANDED = ("{a}[:, None] * {b}", "{a}[:, None] + {b}[None, :]", "{a}[..., None] - {b}", "np.expand_dims({a}, 1) * {b}", "{a}[None] * {b}", "{b} + {a}[:, np.newaxis]")
+EXPANDED = (
+    "{a}[:, None] * {b}",
+    "{a}[:, None] + {b}[None, :]",
+    "{a}[..., None] - {b}",
+    "np.expand_dims({a}, 1) * {b}",
+    "{a}[None] * {b}",
+    "{b} + {a}[:, np.newaxis]",
+)
 PRODUCTS = (
     "{a} @ {b}", "{a} @ {b}.T", "{a}.T @ {b}", "{a}.dot({b})", "np.dot({a}, {b})", "np.matmul({a}, {b})", "np.outer({a}, {b})", "np.inner({a}, {b})",
     "np.einsum('ij,jk->ik', {a}, {b})", "np.einsum('ij,ij->i', {a}, {b})", "np.einsum('ij,ij->', {a}, {b})", "np.einsum('i,ij->j', {a}, {b})",
     "np.einsum('ij,j->i', {a}, {b})", "np.einsum('i,j->ji', {a}, {b})", "np.einsum('ij,kj->ki', {a}, {b})", "np.einsum('bij,bjk->bik', {a}, {b})",
-    "np.einsum('bij,jk->ikb', {a}, {b})", "np.einsum('i,i', {a}, {b})", "np.einsum('...i,i->...', {a}, {b})", "np.einsum('ij,ik,jk->i', {a}, {b}, {a}.T @ {b})",
+    "np.einsum('bij,jk->ikb', {a}, {b})", "np.einsum('i,i', {a}, {b})", "np.einsum('...i,i->...', {a}, {b})",
+    "np.einsum('ij,ik,jk->i', {a}, {b}, {a}.T @ {b})",
     "np.tensordot({a}, {b}, axes=1)", "np.tensordot({a}, {b}, axes=([0], [0]))", "np.tensordot({a}, {b}, axes=([1], [1]))", "np.tensordot({a}, {b}, axes=0)",
     "np.vdot({a}, {b})", "np.kron({a}, {b})", "np.einsum('bij,bkj->bik', {a}, {b})", "np.einsum('i,j,ij->ij', {a}.sum(axis=1), {b}.sum(axis=0), {a} @ {b})",
 )  # fmt: skip
-ONE_OPERAND = ("np.einsum('ij->ji', {a})", "np.einsum('ij->j', {a})", "np.einsum('ijk->ki', {a})", "np.einsum('ii->i', {a} @ {a}.T)", "np.einsum('ii', {a} @ {a}.T)")
+ONE_OPERAND = (
+    "np.einsum('ij->ji', {a})",
+    "np.einsum('ij->j', {a})",
+    "np.einsum('ijk->ki', {a})",
+    "np.einsum('ii->i', {a} @ {a}.T)",
+    "np.einsum('ii', {a} @ {a}.T)",
+)
 REDUCED = ("sum", "mean", "max", "min", "prod", "var", "std")
 MOVED = (
     "{a}.T", "np.transpose({a})", "np.swapaxes({a}, 0, 1)", "{a}.swapaxes(0, -1)", "{a}.reshape(-1)", "{a}.ravel()", "{a}.flatten()", "np.ravel({a})",
-    "{a}.reshape({a}.shape[0] * {a}.shape[1], -1)", "{a}.reshape({a}.shape[1], {a}.shape[0])", "np.reshape({a}, (-1, {a}.shape[0]))", "np.moveaxis({a}, 0, -1)",
+    "{a}.reshape({a}.shape[0] * {a}.shape[1], -1)", "{a}.reshape({a}.shape[1], {a}.shape[0])", "np.reshape({a}, (-1, {a}.shape[0]))",
+    "np.moveaxis({a}, 0, -1)",
     "{a}[::-1]", "np.flip({a}, 0)", "np.flip({a}, axis=-1)", "np.roll({a}, 1, axis=0)", "np.diff({a}, axis=0)", "np.diff({a})", "{a}[None]", "{a}[..., None]",
     "np.broadcast_to({a}, (2,) + {a}.shape)", "np.repeat({a}, 2, axis=0)", "np.tile({a}, 2)", "np.atleast_2d({a})", "np.squeeze({a})", "{a}.transpose(1, 0)",
     "{a}.transpose(1, 2, 0)", "np.expand_dims({a}, 0)", "np.fliplr({a})", "np.rot90({a})", "np.squeeze({a}[None], axis=0)", "{a}.reshape(1, -1)",
@@ -92,7 +107,8 @@ PARTS = (
     "{a}[np.arange(len(i)), i]", "{a}[i, None]", "{a}[i][:, None]", "{a}[-i]", "{a}[i % 2]", "{a}[i, 1:]",
 )  # fmt: skip
 JOINED = (
-    "np.concatenate([{a}, {b}])", "np.concatenate([{a}, {b}], axis=1)", "np.concatenate(({a}, {b}, {a}), axis=-1)", "np.stack([{a}, {b}])", "np.stack([{a}, {b}], axis=1)",
+    "np.concatenate([{a}, {b}])", "np.concatenate([{a}, {b}], axis=1)", "np.concatenate(({a}, {b}, {a}), axis=-1)", "np.stack([{a}, {b}])",
+    "np.stack([{a}, {b}], axis=1)",
     "np.stack([{a}, {b}], axis=-1)", "np.hstack([{a}, {b}])", "np.vstack([{a}, {b}])", "np.append({a}, {b})", "np.column_stack([{a}, {b}])",
     "np.split(np.concatenate([{a}, {a}]), 2)[1] + {b}", "np.array([{a}, {b}])",
 )  # fmt: skip
@@ -103,7 +119,8 @@ WINDOWS = (
     "np.lib.stride_tricks.sliding_window_view({a}, (2, 1))[::2].max(axis=(-1, -2))",
 )  # fmt: skip
 SQUARE = (
-    "np.linalg.inv({s})", "np.linalg.det({s}) / 10", "np.linalg.slogdet({s})[1]", "np.linalg.solve({s}, {b})", "np.linalg.cholesky({s})", "np.trace({s})", "np.diagonal({s})",
+    "np.linalg.inv({s})", "np.linalg.det({s}) / 10", "np.linalg.slogdet({s})[1]", "np.linalg.solve({s}, {b})", "np.linalg.cholesky({s})",
+    "np.trace({s})", "np.diagonal({s})",
     "np.tril({s})", "np.triu({s}, 1)", "np.diag({s})", "np.diag(np.diag({s}))", "np.linalg.matrix_power({s} / 4, 3)", "np.linalg.inv({s}) @ {b}",
     "np.linalg.solve({s}, {b}[:, None])", "{s}.trace()", "np.linalg.matrix_power({s}, -1)",
 )  # fmt: skip
@@ -141,7 +158,8 @@ WRITES = (
     "{o} = {a}.T.copy()\n{o}[0, :] += {b}",
 )
 KINDS: tuple[tuple[int, tuple[str, ...]], ...] = (
-    (5, UNARY), (6, BINARY), (2, EXPANDED), (6, PRODUCTS), (1, ONE_OPERAND), (4, MOVED), (5, PARTS), (2, JOINED), (1, PADDED), (1, WINDOWS), (2, SQUARE), (3, RUNNING),
+    (5, UNARY), (6, BINARY), (2, EXPANDED), (6, PRODUCTS), (1, ONE_OPERAND), (4, MOVED), (5, PARTS), (2, JOINED), (1, PADDED), (1, WINDOWS), (2,
+    SQUARE), (3, RUNNING),
     (4, WRITES),
 )  # fmt: skip
 
@@ -294,7 +312,7 @@ class Grower:
                 with warnings.catch_warnings(), np.errstate(all="raise"):
                     warnings.simplefilter("error")
                     exec(text, trial)
-            except Exception:
+            except Exception:  # noqa: BLE001  whatever NumPy raises
                 return
             value = trial[name]
             if not isinstance(value, np.ndarray | np.floating | float) or np.size(value) > 150 or np.ndim(value) > 4:

@@ -1147,7 +1147,7 @@ REFUSED = [
     ('def f(X: "N D", W: "K D"):\n    return X @ W\n', "E112", 2, 12, ".T"),
     ('def f(X: "N D", y: "M"):\n    z = X * 2\n    return z + y\n', "E112", 3, 12, "`z` has shape (N, D) (line 2) and `y` has shape (M,) (line 1)"),
     ('def f(X: "3 1", y: "2 4"):\n    return X @ y\n', "E112", 2, 12, "can't be multiplied"),
-    ('def f(X: "N D"):\n    return X.reshape(3, 5)\n', "E112", 2, 12, "D*N elements can't be reshaped to (3, 5)"),
+    ('def f(X: "N D"):\n    return X.reshape(3, 5)\n', "E112", 2, 12, "D * N elements can't be reshaped to (3, 5)"),
     ('def f(X: "N 3", y: "N 4"):\n    return np.concatenate([X, y])\n', "E112", 2, 12, "joined along axis 0"),
     ('def f(X: "N 3", y: "N 4"):\n    return np.stack([X, y])\n', "E112", 2, 12, "stacked"),
     ('def f(X: "N D"):\n    return np.linalg.inv(X)\n', "E112", 2, 12, "square"),

@@ -51,7 +51,9 @@ def wanted(text: str, **settings) -> str:
 
 def test_every_pass_shows_a_before():
     modules = sorted(p.stem for p in PASSES.glob("*.py") if p.stem != "__init__")
-    assert modules == sorted("absorb aliases broadcast choices collect cse cut dead expand fold guards recognise safe_branches schedule shift signs simplify".split())
+    assert modules == sorted(
+        "absorb aliases broadcast choices collect cse cut dead expand fold guards recognise safe_branches schedule shift signs simplify sums".split()
+    )
     for name in modules:
         assert texts(name), name
         public = [n.name for n in ast.parse((PASSES / f"{name}.py").read_text("utf-8")).body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]

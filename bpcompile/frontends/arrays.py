@@ -40,6 +40,7 @@ from bpcompile.frontends.values import (
     describe,
 )
 from bpcompile.ir import Dim, Lit, Shape, Var, show_shape
+from bpcompile.ops.array import index_shape
 
 if TYPE_CHECKING:
     from bpcompile.frontends.evaluation import Evaluator
@@ -577,26 +578,35 @@ def _reduction(primitive: str) -> Callable[[Call], Value]:
     return apply
 
 
-def _variance(c: Call) -> Any:
-    a, axis, ddof, keepdims = c.take("a axis? ddof? keepdims?")
+def _spread_of(c: Call, a: Value, axis: Value, ddof: Value) -> tuple[Any, tuple[int, ...], int]:
+    """Return the array, the axes and `ddof` of a variance."""
     x = c.array(a)
     axes = _axes(c.ev, axis, len(shape_of(x)), c.node)
     if not axes:
         raise Refusal("E111", f"`{c.name}` works on arrays, and this is a number", node=c.node)
     less = 0 if ddof is None else c.ev.static_int(ddof, c.node, "`ddof`")
+    count = dims.subtract(dims.product(x.shape[i] for i in axes), less)
+    if less and isinstance(count, int) and count <= 0:
+        raise Refusal("E110", f"`{c.name}` with ddof={less} of {count + less} element{'' if count + less == 1 else 's'}", node=c.node)
+    return x, axes, less
+
+
+def _variance(c: Call) -> Any:
+    a, axis, ddof, keepdims = c.take("a axis? ddof? keepdims?")
+    x, axes, less = _spread_of(c, a, axis, ddof)
     deviation = c.emit("sub", x, reduce(c.ev, "mean", x, axes, c.node, keepdims=True))
     square = c.emit("mul", deviation, deviation)
     keep = _flag(keepdims, c.node, "keepdims")
     if less == 0:
         return reduce(c.ev, "mean", square, axes, c.node, keepdims=keep)
     count = dims.subtract(dims.product(x.shape[i] for i in axes), less)
-    if isinstance(count, int) and count <= 0:
-        raise Refusal("E110", f"`{c.name}` with ddof={less} of {count + less} element{'' if count + less == 1 else 's'}", node=c.node)
     return c.emit("div", reduce(c.ev, "sum", square, axes, c.node, keepdims=keep), c.ev.number(Size.of(count), c.node))
 
 
 def _deviation(c: Call) -> Any:
-    return c.emit("sqrt", _variance(c))
+    a, axis, ddof, keepdims = c.take("a axis? ddof? keepdims?")
+    x, axes, less = _spread_of(c, a, axis, ddof)
+    return c.emit("std", x, axis=tuple(sorted(axes)), keepdims=_flag(keepdims, c.node, "keepdims"), ddof=less)
 
 
 def _norm(c: Call) -> Any:
@@ -610,7 +620,7 @@ def _norm(c: Call) -> Any:
     if order in {None, "fro"} or (order == 2 and vector):
         if order == "fro" and len(axes) != 2:
             raise Refusal("E108", "the Frobenius norm is that of a matrix", node=c.node)
-        return c.emit("sqrt", reduce(c.ev, "sum", c.emit("mul", x, x), axes, c.node, keepdims=keep))
+        return c.emit("norm", x, axis=tuple(sorted(axes)), keepdims=keep)
     if vector and order == 1:
         return reduce(c.ev, "sum", c.emit("abs", x), axes, c.node, keepdims=keep)
     if vector and order in {math.inf, -math.inf}:
@@ -2013,6 +2023,9 @@ def written(ev: Evaluator, old: Var, parts: Sequence[Part], value: Any, node: An
         return _scattered(ev, old, list(parts), value, node)
     index = tuple(parts)
     check_bounds(ev, old, index, node)
+    slot = index_shape(old.shape, index)
+    while len(shape_of(value)) > len(slot) and shape_of(value)[0] == 1:
+        value = get(ev, value, (0,), node)  # axes of size 1 in front are ignored
     record = _record(ev, old, index, value)
     trimmed = list(index)
     while trimmed and trimmed[-1] == ALL:

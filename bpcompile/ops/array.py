@@ -5,7 +5,8 @@ Static parameters (`axis`, `keepdims`, `shape`, `index`, ...) are keyword-only a
 never negative; sizes are dimensions as in `dims`, and values want them as numbers (`at_sizes`). An index is a tuple of positions,
 `("slice", start, stop, step)` and None, as they stand in brackets.
 
-The bounds of a slice are taken to lie inside an axis whose size only run time knows, and in order.
+The bounds of a slice are taken to lie inside an axis whose size only run time knows, and in order; `assumed` says so in numbers, for
+emitted code to check.
 
 >>> from bpcompile.ir import Builder, Var
 >>> x = Var(name="x", shape=("N", 4))
@@ -16,7 +17,9 @@ The bounds of a slice are taken to lie inside an axis whose size only run time k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -25,6 +28,7 @@ import numpy as np
 from bpcompile import dims
 from bpcompile.forms import Form, Prec, method, pattern
 from bpcompile.ir import Builder, Dim, Shape, broadcast, show_shape
+from bpcompile.ops.scalar import gt, select
 from bpcompile.primitive import ZERO, EachOperand, Kink, Primitive, define
 
 ALL: Final = ("slice", None, None, None)
@@ -158,6 +162,48 @@ def slice_length(size: Dim, start: Dim | None, stop: Dim | None, step: int | Non
     if isinstance(span, int) and span <= 0:
         return 0
     return span if abs(step) == 1 else dims.divide(dims.add(span, abs(step) - 1), abs(step))
+
+
+def assumed(shape: Shape, index: tuple[Any, ...]) -> list[tuple[Dim, Dim]]:
+    """
+    Return what taking a part of an array relies on: pairs of sizes, the first at least as large as the second.
+
+    >>> assumed(("N", 4, "D"), (("slice", 1, -1, None), ("slice", 1, None, None), ("slice", None, "K", None)))
+    [('N', 2), ('D', 'K')]
+    """
+    pairs: list[tuple[Dim, Dim]] = []
+    axis = 0
+    for part in index:
+        if part is None:
+            continue
+        if isinstance(part, tuple):
+            pairs += _assumed_of_slice(shape[axis], *part[1:])
+        axis += 1
+    return list(dict.fromkeys(pairs))
+
+
+def _assumed_of_slice(size: Dim, start: Dim | None, stop: Dim | None, step: int | None) -> Iterator[tuple[Dim, Dim]]:
+    if all(bound is None or isinstance(bound, int) for bound in (size, start, stop)) and isinstance(size, int):
+        return
+    forward = step is None or step > 0
+    if forward:
+        low, high = 0 if start is None else _bound(start, size), size if stop is None else _bound(stop, size)
+        needed = [(size, high), (size, low), (high, low), (low, 0), (high, 0)]
+    else:
+        low, high = -1 if stop is None else _bound(stop, size), dims.subtract(size, 1) if start is None else _bound(start, size)
+        needed = [(dims.subtract(size, 1), high), (dims.subtract(size, 1), low), (high, low), (low, -1), (high, -1)]
+    found: dict[tuple[Dim, Dim], None] = {}
+    for large, small in needed:
+        if dims.surely_at_least(large, small):
+            continue
+        # N - 1 >= 1 reads better as N >= 2.
+        rest = dims.subtract(large, small)
+        number = dims.constant_of(rest)
+        found[dims.subtract(rest, number) if number < 0 else large, -number if number < 0 else small] = None
+    # Of several numbers the largest says it all.
+    for large, small in found:
+        if not any(other == large and isinstance(small, int) and isinstance(least, int) and least > small for other, least in found):
+            yield large, small
 
 
 def _bound(bound: Dim, size: Dim) -> Dim:
@@ -359,6 +405,43 @@ mean = define(
     shape=_reduced,
     short="mean",
     notes="The gradient divides by the number of elements: 1/N.",
+)
+
+
+def _std_value(x: Any, *, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Any:
+    deviation = x - np.mean(x, axis=axis, keepdims=True)
+    count = math.prod(np.shape(x)[i] for i in axis) - ddof
+    with np.errstate(all="ignore"):
+        return operator.pow(np.sum(deviation * deviation, axis=axis, keepdims=keepdims) / np.float64(max(count, 0)), 0.5)
+
+
+def _std_form(*, axis: tuple[int, ...], keepdims: bool, ddof: int, shapes: Sequence[Shape] | None = None) -> Form:
+    axes = _axes_text(axis, keepdims, shapes)
+    return method("std", ", ".join(filter(None, [axes, f"ddof={ddof}" if ddof else ""])))
+
+
+def _std_rule(ct: Any, ans: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, ddof: int) -> Any:
+    count = dims.subtract(dims.product(x.shape[i] for i in axis), ddof)
+    if isinstance(count, int) and count <= 0:
+        return 0.0 * x
+    # The deviations add up to 0, so the mean takes no share. Where all elements are equal they are 0, and so is the gradient.
+    scale = ct / (dim_of(count) * select(gt(ans, 0.0), ans, 1.0))
+    return (x - mean(x, axis=axis, keepdims=True)) * against(scale, axis, keepdims)
+
+
+std = define(
+    name="std",
+    sympy=lambda x, **_: 0 * x,
+    impl=_std_value,
+    forms=forms(_std_form),
+    vjp=(_std_rule,),
+    samples=((1.5,),),
+    array_samples=tuple((x, {**params, "ddof": k % 2}) for k, (x, params) in enumerate(_REDUCTIONS)),
+    kinks=(Kink("all elements equal", "0", "the smallest of the subgradients, and what keeps later products finite"),),
+    shape=lambda x, *, axis, keepdims, ddof: _reduced(x, axis=axis, keepdims=keepdims),
+    total=True,
+    short="std",
+    notes="The square root of the mean squared deviation from the mean; the sum of squares is divided by N - ddof.",
 )
 
 

@@ -1,140 +1,100 @@
 """
-Leave to broadcasting what broadcasting does, and add up over all axes at once.
+Leave broadcasting to the reader of a value: a value that is repeated and read beside an array of the full shape needs no repetition.
 
-Before, where s is a number and x a matrix::
+Before::
 
-    t0 = spread s x axis=(0, 1)
-    t1 = mul x t0
-    t2 = sum t1 axis=(0,)
-    t3 = sum t2 axis=(0,)
+    t = spread y x axis=(1,) keepdims=False
+    z = mul x t
 
 After::
 
-    t1 = mul x s
-    t3 = sum t1 axis=(0, 1)
+    t = spread y x axis=(1,) keepdims=False
+    s = getitem y index=(all, None)
+    z = mul x s
 
-An operand is spread by hand only where no other operand of the operation has the shape of the result.
+The repetition itself is dead code then, unless something else reads it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from bpcompile.ir import Atom, Eqn, Program, Shape, Var
-from bpcompile.ops.array import ALL, index_shape
-from bpcompile.primitive import REGISTRY
+from bpcompile.ir import Atom, Builder, Eqn, Lit, Program, Shape, Var, broadcast
+from bpcompile.ops.array import against
 
-#: What is the same before and after its operand is spread.
-_SCALING: Final = frozenset({"neg", "mul", "div", "chain"})
-
-
-def broadcast(program: Program) -> Program:
-    """Return the program without arrays spread for operations that broadcast."""
-    if not any(eqn.prim.name in {"spread", "sum"} for eqn in program.eqns):
-        return program
-    return _Broadcast(program).run()
+#: Operations that only repeat an operand: which one.
+_REPEATS: Final = {"spread": 0, "broadcast_to": 0, "fill_like": 1, "full": 0}
+#: Operations that write an operand to a part of an array.
+_WRITES: Final = frozenset({"embed", "setitem"})
 
 
-class _Broadcast:
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.uses: dict[Var, int] = {}
-        for eqn in program.eqns:
-            for arg in eqn.args:
-                if isinstance(arg, Var):
-                    self.uses[arg] = self.uses.get(arg, 0) + 1
-        self.results = {a for a in program.results() if isinstance(a, Var)}
-        self.definition: dict[Var, Eqn] = {}
-        self.eqns: list[Eqn] = []
+def broadcast_late(program: Program, *, keep_stages: bool = False) -> Program:
+    """Drop repetitions; with `keep_stages` the gradients of stages keep their lines, as lecture notes have them."""
+    repeated: dict[Var, Eqn] = {}
+    aligned: dict[Var, Atom] = {}
+    #: A gradient that is the same number everywhere is that number.
+    repeated_literals = {e.out: a for e in program.eqns if e.prim.name == "fill_like" and isinstance(a := e.args[1], Lit)}
+    eqns: list[Eqn] = []
+    for eqn in program.eqns:
+        if eqn.prim.name in _REPEATS and isinstance(eqn.args[_REPEATS[eqn.prim.name]], Var) and not _is_named(eqn.out, program, keep_stages):
+            repeated[eqn.out] = eqn
+        changed = eqn
+        for place in _places(eqn):
+            arg = changed.args[place]
+            source = repeated.get(arg) if isinstance(arg, Var) else None
+            if source is None or not _fits(changed, place, _shape(source)):
+                continue
+            if source.out not in aligned:
+                with Builder() as builder:
+                    builder.origin, builder.span, builder.guard = source.origin, source.span, source.guard
+                    aligned[source.out] = _aligned(source)
+                eqns += builder.eqns
+            args = (*changed.args[:place], aligned[source.out], *changed.args[place + 1 :])
+            changed = changed.replace(args=args)
+        eqns.append(changed)
+    result = program.with_eqns(eqns)
+    for var, atom in result.gradients.items():
+        filled = repeated_literals.get(atom) if isinstance(atom, Var) else None
+        if filled is not None:
+            result.gradients[var] = filled
+    return result
 
-    def run(self) -> Program:
-        for eqn in self.program.eqns:
-            name = eqn.prim.name
-            if name == "sum":
-                self._define(self._one_sum(eqn))
-            elif name == "getitem":
-                self._define(self._dropped(eqn))
-            elif eqn.prim.shape is None and eqn.out.shape and not eqn.guard:
-                self._elementwise(eqn)
-            else:
-                self._define(eqn)
-        return self.program.with_eqns(self.eqns)
 
-    def _define(self, eqn: Eqn) -> None:
-        self.definition[eqn.out] = eqn
-        self.eqns.append(eqn)
+def _is_named(var: Var, program: Program, stages: bool) -> bool:  # noqa: FBT001  internal
+    """Whether a value keeps its line: one of the user's, the gradient of an input, or of one of the user's values."""
+    return var.stage or (var.twin is not None and ((var.twin.stage and stages) or var.twin in program.gradients))
 
-    def _emit(self, like: Eqn, name: str, args: tuple[Atom, ...], params: dict[str, object], shape: Shape) -> Var:
-        out = Var(shape=shape, dtype=like.out.dtype)
-        self._define(Eqn(out, REGISTRY[name], args, params, span=like.span, origin=like.origin))
-        return out
 
-    def _temporary(self, atom: Atom, name: str) -> Eqn | None:
-        """Return the equation of an unnamed value, if it is of that primitive."""
-        if not isinstance(atom, Var) or atom.stage or atom in self.results:
-            return None
-        if atom.twin is not None and (atom.twin.stage or atom.twin in self.program.gradients):
-            return None
-        eqn = self.definition.get(atom)
-        return eqn if eqn is not None and eqn.prim.name == name and not eqn.guard else None
+def _places(eqn: Eqn) -> range:
+    """Return the operands that broadcast against others."""
+    if eqn.prim.name in _WRITES:
+        return range(1, 2)
+    if eqn.adds_to() is not None:
+        return range(1, 2)  # what is added to keeps its shape
+    return range(len(eqn.args)) if eqn.prim.shape is None and not eqn.prim.variadic and len(eqn.args) > 1 else range(0)
 
-    # -- spreading -----------------------------------------------------------------------------------------------------
 
-    def _elementwise(self, eqn: Eqn) -> None:
-        spreads = [self._temporary(a, "spread") for a in eqn.args]
-        if not any(spreads):
-            self._define(eqn)
-            return
-        others = [a.shape for a, s in zip(eqn.args, spreads, strict=True) if s is None and isinstance(a, Var)]
-        if eqn.out.shape in others:
-            self._define(eqn.replace(args=tuple(a if s is None else self._placed(s) for a, s in zip(eqn.args, spreads, strict=True))))
-            return
-        first = next(s for s in spreads if s is not None)
-        scaling = (
-            eqn.prim.name in _SCALING and sum(s is not None for s in spreads) == 1 and not any(others) and (eqn.args[0] is first.out or eqn.prim.name != "div")
-        )
-        if scaling:
-            y = first.args[0]
-            inner = self._emit(eqn, eqn.prim.name, tuple(y if a is first.out else a for a in eqn.args), {}, y.shape if isinstance(y, Var) else ())
-            self.uses[inner] = 1
-            self._define(eqn.replace(prim=first.prim, args=(inner, first.args[1]), params=first.params))
-            return
-        self._define(eqn)
+def _shape(source: Eqn) -> Shape:
+    value = source.args[_REPEATS[source.prim.name]]
+    if source.prim.name != "spread" or source.params["keepdims"]:
+        return value.shape
+    axis = source.params["axis"]
+    wide = tuple(1 if i in axis else size for i, size in enumerate(source.out.shape))
+    while wide and wide[0] == 1 and len(wide) > len(value.shape):
+        wide = wide[1:]
+    return wide
 
-    def _placed(self, spread: Eqn) -> Atom:
-        """Return what is spread, its axes where broadcasting wants them."""
-        y = spread.args[0]
-        if not isinstance(y, Var) or not y.shape or spread.params["keepdims"]:
-            return y
-        index = [None if i in spread.params["axis"] else ALL for i in range(len(spread.out.shape))]
-        while index[0] is None:
-            del index[0]
-        while index[-1] == ALL:
-            index.pop()
-            if not index:
-                return y
-        return self._emit(spread, "getitem", (y,), {"index": tuple(index)}, index_shape(y.shape, tuple(index)))
 
-    # -- sums ----------------------------------------------------------------------------------------------------------
+def _aligned(source: Eqn) -> Atom:
+    value = source.args[_REPEATS[source.prim.name]]
+    if source.prim.name != "spread" or not value.shape:
+        return value
+    result: Atom = against(value, source.params["axis"], source.params["keepdims"])
+    return result
 
-    def _one_sum(self, eqn: Eqn) -> Eqn:
-        """Merge a sum over axes of what is a sum already."""
-        inner = self._temporary(eqn.args[0], "sum")
-        if inner is None or self.uses.get(inner.out, 0) != 1 or inner.params["keepdims"] or eqn.params["keepdims"] or eqn.guard:
-            return eqn
-        (x,) = inner.args
-        if not isinstance(x, Var):
-            return eqn
-        left = [i for i in range(len(x.shape)) if i not in inner.params["axis"]]
-        axis = sorted({*inner.params["axis"], *(left[i] for i in eqn.params["axis"])})
-        return eqn.replace(args=(x,), params={"axis": tuple(axis), "keepdims": False})
 
-    def _dropped(self, eqn: Eqn) -> Eqn:
-        """Drop the axes that a sum has kept rather than index them."""
-        inner = self._temporary(eqn.args[0], "sum")
-        index = eqn.params["index"]
-        if inner is None or self.uses.get(inner.out, 0) != 1 or not inner.params["keepdims"] or eqn.guard:
-            return eqn
-        if any(place != (0 if i in inner.params["axis"] else ALL) for i, place in enumerate(index)) or len(index) <= max(inner.params["axis"]):
-            return eqn
-        return self._one_sum(eqn.replace(prim=inner.prim, args=inner.args, params={"axis": inner.params["axis"], "keepdims": False}))
+def _fits(eqn: Eqn, place: int, shape: Shape) -> bool:
+    """Whether an operation has the same shape if one operand is not repeated."""
+    if eqn.prim.name in _WRITES:
+        return True
+    return broadcast(*[shape if i == place else a.shape for i, a in enumerate(eqn.args)]) == eqn.out.shape
