@@ -138,7 +138,7 @@ class _Prepare(ast.NodeTransformer):
             for name in names:
                 if name in self.waiting:
                     self.waiting.remove(name)
-                    after += ast.parse(f"{name} = __given({name!r}, {name})").body
+                    after += ast.parse(f"{name} = given_({name!r}, {name})").body
         return [node, *after, *self._recorded(node)]
 
     def visit_AugAssign(self, node: ast.AugAssign) -> Any:
@@ -148,7 +148,7 @@ class _Prepare(ast.NodeTransformer):
         if node.lineno not in self.traced:
             return []
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-        return ast.parse(f"__trace({node.lineno}, ({ast.unparse(target)}))").body
+        return ast.parse(f"trace_({node.lineno}, ({ast.unparse(target)}))").body
 
 
 def run(text: str, about: Program, given: Mapping[str, Any] | None, traced: Sequence[int] = ()) -> Run:
@@ -164,14 +164,15 @@ def run(text: str, about: Program, given: Mapping[str, Any] | None, traced: Sequ
 
     def hand_over(name: str, value: Any) -> Any:
         if name in given:
-            value = given[name].tolist() if isinstance(value, list) else given[name].copy() if isinstance(value, np.ndarray) else float(given[name])
+            new = np.array(given[name], dtype=float)
+            value = new.tolist() if isinstance(value, list) else new if isinstance(value, np.ndarray) else float(new)
         seen[name] = copy.deepcopy(value)
         return value
 
     prepare = _Prepare(about.inputs, traced)
     tree = prepare.visit(ast.parse(f"{text}\n{about.demo}\n"))
     assert not prepare.waiting, f"{about.name}: no line binds {sorted(prepare.waiting)}"
-    namespace: dict[str, Any] = {"__name__": "__main__", "__given": hand_over, "__trace": trace, "np": np}
+    namespace: dict[str, Any] = {"__name__": "__main__", "given_": hand_over, "trace_": trace, "np": np}
     np.random.seed(3)  # noqa: NPY002  the programs use it
     annotations = types.ModuleType("jaxtyping")  # not a dependency of the tests
     annotations.Float = dict[Any, Any]  # type: ignore[attr-defined]
