@@ -5,6 +5,7 @@ A program of the corpus says in its first comment lines what it is about::
 
     # demo: layer = Affine(W, b); out = layer.forward(x)     statements that a file of functions leaves to its reader
     # judge: np.sum(out * dout) -> dx of x, dW of W          the value, and which variable holds the gradient of which
+    # expect: line 17, transpose or operands-swapped: dW = x.T.dot(dout)      a fault, what it may be called, the right line
 
 It is run as it stands, with its inputs moved away from the author's numbers.
 """
@@ -29,6 +30,15 @@ from unittest import mock
 import numpy as np
 
 HANDWRITTEN = Path(__file__).resolve().parent / "handwritten"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A wrong line, what it may be called, and the right line."""
+
+    line: int
+    kinds: tuple[str, ...]
+    right: str
 
 
 class Trace:
@@ -72,6 +82,20 @@ class Program:
         """The statements that a file of functions leaves to its reader."""
         return "\n".join(re.findall(r"^# demo: (.*)$", self.text, re.MULTILINE))
 
+    @cached_property
+    def faults(self) -> list[Fault]:
+        """What is wrong with it."""
+        found = re.findall(r"^# expect: line (\d+), ([^:]+): (.*)$", self.text, re.MULTILINE)
+        return [Fault(int(line), tuple(kinds.split(" or ")), right) for line, kinds, right in found]
+
+    def corrected(self, faults: Sequence[Fault]) -> Program:
+        """Put the right lines in the place of some wrong ones."""
+        lines = self.text.split("\n")
+        for fault in faults:
+            old = lines[fault.line - 1]
+            lines[fault.line - 1] = old[: len(old) - len(old.lstrip())] + fault.right
+        return Program(self.name, "\n".join(lines))
+
     @property
     def inputs(self) -> list[str]:
         return [x for _, x in self.judged[1]]
@@ -113,6 +137,11 @@ class Run:
 def right_programs() -> list[Program]:
     """Give the corpus of correct programs."""
     return [Program(p.stem, p.read_text("utf-8")) for p in sorted((HANDWRITTEN / "right").glob("*.py"))]
+
+
+def wrong_programs() -> list[Program]:
+    """Give the corpus of programs with mistakes."""
+    return [Program(p.stem, p.read_text("utf-8")) for p in sorted((HANDWRITTEN / "wrong").glob("*.py"))]
 
 
 class _Prepare(ast.NodeTransformer):

@@ -95,9 +95,7 @@ def _simple_statements(tree: ast.Module) -> Iterator[ast.stmt]:
         node, forward = stack.pop()
         if isinstance(node, ast.FunctionDef):
             forward = "forward" in node.name or node.name == "__init__"
-        for child in reversed(list(ast.iter_child_nodes(node))):
-            if isinstance(child, ast.stmt):
-                stack.append((child, forward))
+        stack.extend((child, forward) for child in reversed(list(ast.iter_child_nodes(node))) if isinstance(child, ast.stmt))
         if forward or (isinstance(node, ast.stmt) and node.lineno != node.end_lineno):
             continue
         if (
@@ -229,9 +227,8 @@ def plant(source: str, line: int, gradients: frozenset[str], stages: Mapping[str
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add | ast.Sub):
         index = statement.target.slice if isinstance(statement.target, ast.Subscript) else None
         chosen = index is not None and not isinstance(index, ast.Slice | ast.Constant) and any(isinstance(n, ast.Subscript) for n in ast.walk(index))
-        yield from made(
-            "repeated-index" if chosen else "overwrites", f"{target} = {ast.unparse(value if isinstance(statement.op, ast.Add) else negative(value))}"
-        )
+        first = value if isinstance(statement.op, ast.Add) else negative(value)
+        yield from made("repeated-index" if chosen else "overwrites", f"{target} = {ast.unparse(first)}")
         yield from made("sign", f"{target} {'-=' if isinstance(statement.op, ast.Add) else '+='} {ast.unparse(value)}")
         yield from made("missing-line", "pass")
         yield from made("written-twice", f"{source}\n{source}")
@@ -410,9 +407,7 @@ def _call_mistakes(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:
         yield from _product_mistakes(node.func.value, node.args[0], lambda a, b: ast.Call(ast.Attribute(a, "dot", ast.Load()), [b], []))
     elif name == "np.where":
         yield "wrong-route", ast.Call(node.func, [node.args[0], node.args[2], node.args[1]], [])
-    elif name in {"np.sum", "np.mean"} or (
-        isinstance(node.func, ast.Attribute) and node.func.attr in {"sum", "mean"} and name.count("np.") == name.count("np.", 3)
-    ):
+    elif name in {"np.sum", "np.mean"} or (isinstance(node.func, ast.Attribute) and node.func.attr in {"sum", "mean"}):
         plain = name in {"np.sum", "np.mean"}
         of = node.args[0] if plain else node.func.value  # type: ignore[attr-defined]
         axes = [k for k in node.keywords if k.arg == "axis"]
