@@ -609,3 +609,42 @@ def leaves_its_line(program: Program, mutant: Mutant, right: Run) -> bool:
     after = Program(program.name, mutant.text).run(right.given, traced=[mutant.line]).trace
     old, new = before.get(mutant.line, []), after.get(mutant.line, [])
     return len(old) == len(new) and all(same(a, b) for a, b in zip(old, new, strict=True))
+
+
+@dataclass(frozen=True)
+class Several:
+    """A program with independent mistakes: undoing one leaves the others."""
+
+    program: Program
+    text: str
+    parts: tuple[Mutant, ...]
+
+
+def combine(program: Program, mutants: list[Mutant], right: list[Run]) -> Several | None:
+    """
+    Put mutants of different lines into one text.
+
+    Returns:
+        The text; None if it stops, or if a mistake can't be seen in any gradient while the others are there.
+    """
+    original = program.text.split("\n")
+
+    def text(parts: list[Mutant]) -> str:
+        lines = list(original)
+        for part in parts:
+            lines[part.line - 1] = part.text.split("\n")[part.line - 1]
+        return "\n".join(lines)
+
+    whole = judge(program, Mutant(text(mutants), 0, "", ""), right[:1])
+    if whole is None or whole.stopped:
+        return None
+    run = Program(program.name, text(mutants)).run(right[0].given)
+    for mutant in mutants:
+        rest = [m for m in mutants if m is not mutant]
+        try:
+            other = Program(program.name, text(rest)).run(right[0].given)
+        except Exception:  # noqa: BLE001  see `judge`
+            return None
+        if all(same(run.gradients[g], other.gradients[g]) for g in run.gradients):
+            return None
+    return Several(program, text(mutants), tuple(mutants))
