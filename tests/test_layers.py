@@ -36,6 +36,7 @@ LAYERS = {
     "oracle": 6,
     "execution": 6,
     "compiler": 7,
+    "marking": 7,
     "output": 7,
     "cli": 8,
     "__init__": 8,
