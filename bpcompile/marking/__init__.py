@@ -17,6 +17,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -30,7 +31,7 @@ from bpcompile.marking.plan import make_plan
 from bpcompile.marking.report import GradientReport, LineReport, Report, render, show, show_shape
 from bpcompile.marking.running import mark_depth
 
-__all__ = ["GradientReport", "LineReport", "Report", "mark_source", "render"]
+__all__ = ["GradientReport", "LineReport", "Report", "mark_source", "mark_tree", "render"]
 
 _ORDER: Final = {"wrong": 3, "inherits": 2, "right": 1}
 
@@ -60,18 +61,39 @@ def mark_source(
     """
     source = Source(text, path)
     tree = parse(source)
-    return with_deep_stack(lambda: _mark(tree, source, only, at or {}, seed, names or {}))
+    return with_deep_stack(lambda: mark_tree(tree, source, only=only, at=at or {}, seed=seed, names=names or {}))
 
 
-def _mark(tree: ast.Module, source: Source, only: Sequence[str], at: Mapping[str, Any], seed: int, names: Mapping[str, str]) -> Report:
+def mark_tree(tree: ast.Module, source: Source, *, only: Sequence[str], at: Mapping[str, Any], seed: int, names: Mapping[str, str], first: int = 0) -> Report:
+    """
+    Mark a syntax tree; see `mark_source`.
+
+    Args:
+        tree: The tree.
+        source: Its text.
+        only: See `mark_source`.
+        at: See `mark_source`.
+        seed: See `mark_source`.
+        names: See `mark_source`.
+        first: Lines up to this one are a forward pass from elsewhere: they are not reported, and the others count from here.
+    """
     mark_depth(tree)
     plan = make_plan(tree)
+    plan.bare = first > 0
     judgements: list[tuple[Case, Judgement]] = []
     for case in find_cases(plan, tree):
         case.at = dict(at)
         case.prepare()
         judgements += [(case, judgement) for judgement in Judge(case, names, seed).judge()]
-    return _combine(source, judgements, only)
+    report = _combine(source, judgements, only)
+    if not first:
+        return report
+    lines = tuple(
+        replace(line, line=line.line - first, inherits_from=None if line.inherits_from is None else line.inherits_from - first)
+        for line in report.lines
+        if line.line > first
+    )
+    return replace(report, lines=lines)
 
 
 def _combine(source: Source, judgements: Iterable[tuple[Case, Judgement]], only: Sequence[str]) -> Report:

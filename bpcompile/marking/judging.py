@@ -10,7 +10,7 @@ values, so one asks which single value can be replaced so that every later gradi
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -31,6 +31,8 @@ TOLERANCE: Final = 1e-8
 #: Differences below this are called an eps term, where nothing explains them better.
 SMALL: Final = 1e-4
 POINTS: Final = 3
+#: Most programs that are run to explain one wrong gradient.
+MOST_RUNS: Final = 40
 
 
 @dataclass(eq=False)
@@ -559,6 +561,7 @@ class Judge:
         self.true: set[int] = set()
         self.local: dict[int, bool] = {}
         self.wanted: dict[int, list[Any]] = {}
+        self.wanted_all: dict[int, list[Any]] = {}
         for index in self.checkpoints:
             twin = self.twin.get(index)
             if twin is None:
@@ -627,6 +630,7 @@ class Judge:
         ):
             self.local[index] = True
         else:
+            self.wanted_all[index] = self.wanted[index]
             self.wanted[index] = found
 
     # Explaining --------------------------------------------------------------------------------------------------------
@@ -647,6 +651,14 @@ class Judge:
             index = remaining[0]
             together = [k for k in remaining if set(regions[k]) & set(regions[index])]
             chosen = self._choose(index, together, attempts, values)
+            if chosen is None and index in self.wanted_all:
+                # The value may be meant to go by gradients that the wrong line doesn't read.
+                mine, self.wanted[index] = self.wanted[index], self.wanted_all[index]
+                chosen = self._choose(index, [index], attempts, values)
+                if chosen is None:
+                    self.wanted[index] = mine
+            if chosen is None:
+                chosen = self._choose_by_running(index, attempts, values)
             if chosen is None:
                 where = self._unexplained(index, together)
                 self.faults.setdefault(where, Found("unknown", None, {}))
@@ -685,7 +697,7 @@ class Judge:
         for other in events[:index]:
             if other.value is None or other.frame not in {event.frame, 0} or not _simple(other.text):
                 continue
-            if other.index in outside or (other.kind == "param" and self._gradient_name(other)):
+            if (other.index in outside and not self._is_copy(other)) or (other.kind == "param" and self._gradient_name(other)):
                 gradients[other.text] = other.value.shape
             else:
                 values[other.text] = other.value.shape
@@ -717,6 +729,12 @@ class Judge:
             unset=not before,
         )
 
+    def _is_copy(self, event: Event) -> bool:
+        """Tell whether a variable of the backward pass holds a forward value, unpacked from a cache."""
+        events = self.points[0].events
+        versions = [events[k].value for k in self.by_name.get(event.name, ())]
+        return any(np.shape(each) == np.shape(event.value) and np.array_equal(each, event.value) for each in versions)
+
     def _uses(self, index: int, twin: int | None) -> list[mistakes.Use]:
         """The forward statements that use a variable, with the author's gradients of their results."""
         if twin is None:
@@ -743,8 +761,13 @@ class Judge:
     def _probe(self, number: int, tried: Mapping[int, Sequence[ast.stmt | None]]) -> dict[tuple[int, int], Any]:
         """The values that other forms of some statements give at one point."""
         seed, draw = self.starts[number]
-        outcome = self.case.execute(seed, draw, replace=self.replaced[number], probes=tried, past=self._past(self.points[number]))
-        return outcome.run.probed
+        run = self.case.execute(seed, draw, replace=self.replaced[number], probes=tried, past=self._past(self.points[number])).run
+        # A statement that calls functions has their events before its own.
+        own = {
+            start: next((k for k in range(start, len(run.events)) if id(run.events[k].statement) == statement), start)
+            for start, statement in run.probed_at.items()
+        }
+        return {(own[start], k): value for (start, k), value in run.probed.items()}
 
     def _past(self, point: Point) -> dict[str, Any]:
         """Forward values of names, under which a line may ask for what a variable was before it was updated."""
@@ -820,6 +843,10 @@ class Judge:
         return found
 
     def _fixes(self, candidate: int, number: int, together: list[int], values: list[dict[tuple[int, int], Any]], rows: list[dict[int, Any]]) -> list[int]:
+        """The wrong gradients that come right if a line has another value; a line in a loop has it in every turn."""
+        events = self.points[0].events
+        statement = events[candidate].statement
+        members = sorted({k for each in together for k in self.region[each] if events[k].statement is statement} | {candidate})
         fixed = []
         for index in together:
             good = True
@@ -827,15 +854,15 @@ class Judge:
                 value = tried.get((candidate, number))
                 if value is None:
                     return []
-                event = point.events[candidate]
-                if candidate == index and close(value, self.wanted[index][k], self._loose(point, index, self.wanted[index][k])):
+                wanted = self.wanted[index][k]
+                if members == [index] and close(value, wanted, self._loose(point, index, wanted)):
                     continue
                 row = rows[k].get(index)
-                if row is None or event.value is None or np.shape(value) != event.value.shape:
+                change = self._change(members, number, tried, point, row[0]) if row is not None else None
+                if row is None or change is None:
                     good = False
                     break
-                sums, lack, scale = row
-                change = np.tensordot(value - event.value, sums[event.ids], axes=event.value.ndim)
+                _, lack, scale = row
                 with np.errstate(all="ignore"):
                     if not np.all(np.abs(change - lack) <= 1e-7 * (np.abs(lack) + scale * 1e-1)) or not np.any(np.abs(change) > 0):
                         good = False
@@ -843,6 +870,44 @@ class Judge:
             if good:
                 fixed.append(index)
         return fixed
+
+    def _change(self, members: list[int], number: int, tried: dict[tuple[int, int], Any], point: Point, sums: Any) -> Any:
+        """What another value in every turn of a line does to a wrong gradient; None if that can't be told."""
+        change: Any = 0.0
+        for member in members:
+            value, event = tried.get((member, number)), point.events[member]
+            if value is None or event.value is None or np.shape(value) != event.value.shape:
+                return None
+            change = change + np.tensordot(value - event.value, sums[event.ids], axes=event.value.ndim)
+        return change
+
+    def _choose_by_running(self, index: int, attempts: dict[int, list[Attempt]], values: dict[tuple[int, int], Any]) -> tuple[int, Found, list[int]] | None:
+        """
+        The attempt that puts a wrong gradient right when the whole program runs with it.
+
+        Only for what a line's own value can't tell: another shape, and what the turns of a loop do to each other.
+        """
+        events = self.points[0].events
+        turns = Counter(id(events[k].statement) for k in self.region[index])
+        tried: dict[tuple[int, int], tuple[int, Attempt]] = {}
+        for candidate in self.region[index]:
+            statement = events[candidate].statement
+            for number, attempt in enumerate(attempts.get(candidate, ())):
+                value = values.get((candidate, number))
+                other_shape = value is not None and np.shape(value) != np.shape(events[candidate].value) and candidate != index
+                in_turns = turns[id(statement)] > 1 and attempt.order <= 1
+                if other_shape or in_turns:
+                    tried.setdefault((id(statement), number), (candidate, attempt))
+        for candidate, attempt in sorted(tried.values(), key=lambda each: (each[1].order, each[1].rank))[:MOST_RUNS]:
+            for k, (seed, draw) in enumerate(self.starts):
+                run = self.case.execute(seed, draw, replace=self.replaced[k], substitute={id(events[candidate].statement): attempt.statement}).run
+                value = run.events[index].value if len(run.events) == len(events) and run.events[index].text == events[index].text else None
+                wanted = self.wanted[index][k]
+                if not close(value, wanted, self._loose(self.points[k], index, wanted)):
+                    break
+            else:
+                return candidate, attempt.found, [index]
+        return None
 
     def _unexplained(self, index: int, together: list[int]) -> int:
         """The line to blame where no mistake explains it."""

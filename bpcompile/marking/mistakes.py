@@ -8,7 +8,9 @@ line should have computed, at every point. So a diagnosis is never read off the 
 from __future__ import annotations
 
 import ast
+import copy
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -104,6 +106,8 @@ def attempts(statement: ast.stmt, facts: Facts) -> list[Attempt]:
     value = getattr(statement, "value", None)
     if isinstance(statement, ast.Assign | ast.AugAssign) and isinstance(value, ast.expr):
         for replacement, diagnosis, order in _of_whole(value, facts):
+            add(_with_value(statement, replacement), diagnosis, order)
+        for replacement, diagnosis, order in _everywhere(value, facts):
             add(_with_value(statement, replacement), diagnosis, order)
         for edited in _textbook(statement, facts):
             add(edited, "unknown", 9)
@@ -340,6 +344,26 @@ def _of_name(node: ast.Name, inside: tuple[str, ...], facts: Facts) -> Iterator[
         yield _bin(node, ast.Add(), ast.Constant(1e-5)), "eps-term", 8
         yield _bin(node, ast.Add(), ast.Constant(1e-8)), "eps-term", 8
         yield _bin(node, ast.Add(), ast.Constant(1e-7)), "eps-term", 8
+
+
+def _everywhere(value: ast.expr, facts: Facts) -> Iterator[Edit]:
+    """One name for another wherever it stands, where it stands more than once."""
+    counts = Counter(node.id for node in ast.walk(value) if isinstance(node, ast.Name))
+    for own, count in counts.items():
+        shape = facts.values.get(own)
+        if count < _TWO or shape is None:
+            continue
+        for other, others_shape in facts.values.items():
+            if other != own and others_shape == shape:
+                yield _renamed(value, own, other), _relation(own, other, facts), 4
+
+
+def _renamed(value: ast.expr, own: str, other: str) -> ast.expr:
+    class Rename(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return _name(other) if node.id == own else node
+
+    return Rename().visit(copy.deepcopy(value))  # type: ignore[no-any-return]  an expression stays one
 
 
 _EPS: Final = ("eps", "epsilon", "EPS", "delta", "small")

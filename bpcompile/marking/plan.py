@@ -44,6 +44,7 @@ class Plan:
         buffers: Statements that make a gradient's upstream value or buffer with literal sizes.
         fixed: Numbers that are sizes and stand elsewhere too, as in `range(5)` or `/ 5`: they stay what they are.
         calls: What functions are called with in the file itself, by line; None until that was looked at.
+        bare: Functions may be called by their bare names, as in formulas.
     """
 
     names: set[str] = field(default_factory=set)
@@ -55,6 +56,7 @@ class Plan:
     buffers: set[Place] = field(default_factory=set)
     fixed: set[int] = field(default_factory=set)
     calls: dict[int, dict[str, Any]] | None = None
+    bare: bool = False
     _wanted: set[str] | None = None
 
     def has_gradient(self, name: str) -> bool:

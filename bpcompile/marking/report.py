@@ -150,19 +150,20 @@ def render(report: Report, *, colour: bool = False) -> str:
             out.append("")
         for gradient in report.gradients:
             shape = "" if gradient.shape is None or gradient.shape == () else " " + _shape(gradient.shape)
-            verdict = say("gradient-ok" if gradient.ok else "gradient-wrong")
+            word = say("gradient-ok" if gradient.ok else "gradient-wrong")
             detail = gradient.message
             if not gradient.ok and gradient.max_relative_error is not None:
                 detail = detail or f"{say('column-error')} {gradient.max_relative_error:.1e}"
-            text = f"{gradient.name}{shape}: {verdict}" if gradient.name else f"{gradient.of}: {verdict}"
+            text = f"{gradient.name}{shape}: {word}" if gradient.name else f"{gradient.of}: {word}"
             out.append(paint(text, _COLOURS["right" if gradient.ok else "wrong"]) + (f", {detail}" if detail else ""))
     out += report.notes
     out.append("")
-    out.append(_verdict(report))
+    out.append(verdict(report))
     return "\n".join(out).lstrip("\n") + "\n"
 
 
-def _verdict(report: Report) -> str:
+def verdict(report: Report) -> str:
+    """Return the last line of a report."""
     counts = {status: sum(line.status == status for line in report.lines) for status in _SIGNS}
     if not report.readable or not (report.lines or report.gradients):
         return f"{report.path}: {say('nothing')}"

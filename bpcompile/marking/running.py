@@ -213,6 +213,7 @@ class Run:
         sizes: The sizes that stand in place of written ones.
         redraw: Makes a generic value of an example value; None keeps what is written.
         replace: Values that certain events get instead of the author's.
+        substitute: For some statements, by their id, others to run instead.
         probes: For some statements, others to try in their place: called before the statement with a function that tries one.
     """
 
@@ -225,6 +226,7 @@ class Run:
         redraw: Redraw | None = None,
         replace: Mapping[int, Any] | None = None,
         probes: Mapping[int, Sequence[ast.stmt | None]] | None = None,
+        substitute: Mapping[int, ast.stmt] | None = None,
         past: Mapping[str, Value] | None = None,
         at: Mapping[str, Any] | None = None,
     ) -> None:
@@ -237,7 +239,9 @@ class Run:
         self.probes = probes or {}
         self.past = past or {}
         self.at = at or {}
+        self.substitute = substitute or {}
         self.probed: dict[tuple[int, int], Any] = {}
+        self.probed_at: dict[int, int] = {}
         self.events: list[Event] = []
         self.failures: list[Failure] = []
         self.leaves: list[Event] = []
@@ -312,8 +316,10 @@ class Run:
         self._step()
         if getattr(statement, "too_deep", False):
             raise CannotReadError("code nested this deep")
+        statement = self.substitute.get(id(statement), statement)
         probes = self.probes.get(id(statement))
         if probes and not self._silent:
+            self.probed_at[len(self.events)] = id(statement)
             self._probe(statement, probes, scope)
         self._statement = statement
         self._begin = len(self.ledger.blocks)
@@ -777,6 +783,8 @@ class Run:
             return Library(f"builtins.{node.id}")
         if node.id in {"ValueError", "TypeError", "Exception", "NotImplementedError", "AssertionError", "RuntimeError", "IndexError", "KeyError"}:
             return Library(f"builtins.{node.id}")
+        if self.plan.bare and (node.id in lib.NUMPY or node.id in lib.CONSTANTS):
+            return self._library(f"numpy.{node.id}")
         if node.id == "__name__":
             return "__main__"
         raise CannotReadError(f"`{node.id}` is not defined")
