@@ -285,7 +285,7 @@ def _build_parser() -> _Parser:
     parser = _Parser(
         prog="bpcompile",
         usage="bpcompile FILE [-o OUT] [options]\n       bpcompile -e EXPR [-o OUT] [options]\n"
-        "       bpcompile draw FILE [-o OUT] [options]\n       bpcompile ops",
+        "       bpcompile verify FILE [options]\n       bpcompile draw FILE [-o OUT] [options]\n       bpcompile ops",
         description="Write the forward pass, get the backward pass: reads FILE and emits Python or NumPy code that returns the value and every gradient.",
         epilog="A FILE that imports sympy is executed, as `python FILE` would execute it; any other is parsed and never executed. "
         "Exit codes: 0 done, 1 the input can't be compiled, 2 wrong usage, 3 a fault of bpcompile.",
@@ -317,6 +317,8 @@ def _build_parser() -> _Parser:
 
 
 def _run(argv: list[str]) -> int:
+    if argv[:1] == ["verify"]:
+        return _verify(argv[1:])
     command = argv[0] if argv and argv[0] in _COMMANDS else None
     parser = _build_command_parser(command) if command else _build_parser()
     options = parser.parse_args(_join_expression(argv[1:] if command else argv))
@@ -365,6 +367,122 @@ def _teach(options: argparse.Namespace) -> int:
         result = commands.draw(example, kind, collapse=options.collapse, lang=options.lang)
     _say_notes(options, example.compiled)
     return _deliver(result, options.output, inputs)
+
+
+def _build_verify_parser() -> _Parser:
+    parser = _Parser(
+        prog="bpcompile verify",
+        usage="bpcompile verify FILE [options]\n       bpcompile verify FILE --against CLAIMS [options]\n       bpcompile verify FILE --claim EXPR [options]",
+        description="Marks the hand-written backward pass in FILE line by line: right, wrong and why, or following from an earlier error. "
+        "FILE is parsed, never executed.",
+        epilog="Exit codes: 0 all right, 1 something is wrong, 2 the file can't be read, or wrong usage, 3 a fault of bpcompile. "
+        "With --against or --claim, a FILE that imports sympy is executed, as `python FILE` would execute it.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        help="a script, forward and backward functions, or a function that returns loss and gradients; `-` reads standard input",
+    )
+    add("-e", "--expression", metavar="EXPR", help="the forward pass as an expression, for --claim and --against")
+    add("--against", metavar="CLAIMS", help="a file of claimed gradients (`dx = 2*x*y`), marked against the forward pass in FILE")
+    add("--claim", metavar="EXPR", action="append", default=[], help="a claimed gradient: --claim 'dx = 2*x*y'")
+    add("--only", metavar="DW,DB", action="append", default=[], help="the gradients to mark; all of them without it")
+    add("--map", metavar="GW=W", action="append", default=[], help="which variable a gradient belongs to, where its name does not tell")
+    add("--at", metavar="X=3", nargs="+", action="extend", default=[], help="values to mark at, in place of random ones")
+    add("--seed", metavar="N", type=int, default=0, help="seeds the random points (default: 0)")
+    add("--json", action="store_true", help="print the report as JSON")
+    add("--html", action="store_true", help="print the report as one page of HTML")
+    add("-o", "--output", metavar="OUT", help="the file to write the report to; standard output without it")
+    add("-h", "--help", action="store_true", help="print this text and leave")
+    return parser
+
+
+def _verify(argv: list[str]) -> int:
+    """Run `bpcompile verify`; what can't be read is a matter of usage here, since 1 says that a gradient is wrong."""
+    try:
+        return _mark_as_asked(argv)
+    except _UsageError as fault:
+        _say(f"bpcompile: {fault} (`bpcompile verify --help` lists the options)")
+    except CompileError as fault:
+        _say(render_all(fault.diagnostics))
+    return USAGE
+
+
+def _mark_as_asked(argv: list[str]) -> int:
+    parser = _build_verify_parser()
+    options = parser.parse_args(_join_expression(argv))
+    if options.help:
+        return _print(parser.format_help())
+    if options.file is None and len(options.at) > 1 and "=" not in options.at[-1]:
+        options.file = options.at.pop()
+    if (options.file is None) is (options.expression is None):
+        msg = "give FILE to mark, or -e EXPR with --claim"
+        raise _UsageError(msg)
+    if options.expression is not None and not options.claim and options.against is None:
+        msg = "-e goes with --claim or --against"
+        raise _UsageError(msg)
+    if options.json and options.html:
+        msg = "--json or --html, not both"
+        raise _UsageError(msg)
+    return _mark(options)
+
+
+def _mark(options: argparse.Namespace) -> int:
+    inputs = [name for name in (options.file, options.against) if name not in (None, "-")]
+    for name in inputs:
+        _check_input(name)
+    if options.output not in (None, "-"):
+        check_output(options.output, inputs)
+    try:
+        settings: dict[str, Any] = {
+            "only": list(_pieces(options.only)),
+            "at": parse_points(options.at),
+            "seed": options.seed,
+            "names": dict(_pair(piece) for piece in _pieces(options.map)),
+        }
+    except ValueError as fault:
+        raise _UsageError(str(fault)) from None
+
+    from bpcompile.frontends.source_text import read_bytes
+    from bpcompile.marking import mark_source, render
+
+    name = "<stdin>" if options.file == "-" else options.file
+    text = None if options.file is None else read_bytes(_read_standard_input() if options.file == "-" else Path(options.file), name).text
+    if options.against is None and not options.claim:
+        assert text is not None
+        report = mark_source(text, path=name, **settings)
+    else:
+        from bpcompile.marking.claims import expression_code, forward_code, mark_claims
+
+        with redirect_stdout(sys.stderr):
+            forward = expression_code(options.expression) if text is None else forward_code(options.file, text)
+        claims = "".join(f"{claim}\n" for claim in options.claim)
+        if options.against is not None:
+            claims = read_bytes(Path(options.against), options.against).text.rstrip("\n") + "\n" + claims
+        report = mark_claims(forward, claims, path=options.against or "--claim", **settings)
+    if options.json:
+        shown = report.to_json()
+    elif options.html:
+        from bpcompile.marking.page import render_page
+
+        shown = render_page(report)
+    else:
+        to_terminal = options.output in (None, "-") and sys.stdout is not None and _is_terminal(sys.stdout)
+        shown = render(report, colour=to_terminal and not os.environ.get("NO_COLOR"))
+    _deliver(shown, options.output, inputs)
+    return USAGE if not report.readable else DONE if report.ok else REFUSED
+
+
+def _pair(piece: str) -> tuple[str, str]:
+    name, equals, of = (part.strip() for part in piece.partition("="))
+    if not name or not equals or not of:
+        msg = f"--map: `{_short(piece)}` is not of the form gradient=variable"
+        raise ValueError(msg)
+    return name, of
 
 
 def _compile(options: argparse.Namespace) -> int:

@@ -39,6 +39,7 @@ LAYERS = {
     "array_execution": 6,
     "execution": 6,
     "compiler": 7,
+    "marking": 7,
     "output": 7,
     "teaching": 7,
     "cli": 8,

@@ -1,0 +1,9 @@
+# refused: 4
+x = 2.0
+y = 3.0
+def g(a=open("SENTINEL", "w")):
+    return a
+
+f = x * y
+dx = y
+dy = x

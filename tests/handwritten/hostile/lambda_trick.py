@@ -1,0 +1,8 @@
+# refused: 4
+x = 2.0
+y = 3.0
+y = (lambda: open("SENTINEL", "w"))()
+
+f = x * y
+dx = y
+dy = x

@@ -1,0 +1,9 @@
+# refused: 4 5
+x = 2.0
+y = 3.0
+import numpy as np
+y = np.load("SENTINEL", allow_pickle=True)
+
+f = x * y
+dx = y
+dy = x
