@@ -241,6 +241,8 @@ class _Parser(argparse.ArgumentParser):
 _COMMANDS: Final = {
     "draw": "Draw a program at a point as a circuit: values in green above the wires, gradients in red below. "
     "The suffix of OUT (.svg, .png, .pdf, .dot) says what to write; without -o, SVG goes to standard output.",
+    "explain": "Write a worked page: formula, circuit, forward table, backward pass step by step with numbers, finite differences, code. "
+    "The suffix of OUT (.html, .md, .tex) says what to write; without -o, HTML goes to standard output.",
 }
 
 
@@ -285,7 +287,7 @@ def _build_parser() -> _Parser:
     parser = _Parser(
         prog="bpcompile",
         usage="bpcompile FILE [-o OUT] [options]\n       bpcompile -e EXPR [-o OUT] [options]\n"
-        "       bpcompile draw FILE [-o OUT] [options]\n       bpcompile ops",
+        "       bpcompile draw FILE [-o OUT] [options]\n       bpcompile explain FILE [-o OUT] [options]\n       bpcompile ops",
         description="Write the forward pass, get the backward pass: reads FILE and emits Python or NumPy code that returns the value and every gradient.",
         epilog="A FILE that imports sympy is executed, as `python FILE` would execute it; any other is parsed and never executed. "
         "Exit codes: 0 done, 1 the input can't be compiled, 2 wrong usage, 3 a fault of bpcompile.",
@@ -329,7 +331,7 @@ def _run(argv: list[str]) -> int:
     _rescue_file(options)
     _check_arguments(options)
     if command:
-        return _teach(options)
+        return _teach(command, options)
     if options.file == "ops":
         return _deliver(list_primitives(), options.output, ())
     return _compile(options)
@@ -351,20 +353,29 @@ def _check_arguments(options: argparse.Namespace) -> None:
             raise _UsageError(msg)
 
 
-def _teach(options: argparse.Namespace) -> int:
+def _teach(command: str, options: argparse.Namespace) -> int:
     """Run one of the commands of teachers."""
     settings = _settings(options)
     inputs = _checked_paths(options)
     from bpcompile.teaching import commands
 
-    kind = commands.suffix(options.output, commands.PICTURES)
+    path = None if options.output == "-" else options.output
+    kind = commands.suffix(path, commands.PICTURES if command == "draw" else commands.PAGES)
     with redirect_stdout(sys.stderr), Progress(enabled=not options.quiet) as progress:
         progress("loading")
         example = commands.worked(_compiler_for(options), settings | {"progress": progress}, seed=options.seed)
         progress("drawing")
-        result = commands.draw(example, kind, collapse=options.collapse, lang=options.lang)
+        if command == "draw":
+            files: dict[str | None, str | bytes] = {path: commands.draw(example, kind, collapse=options.collapse, lang=options.lang)}
+        else:
+            files = commands.explain(example, path, kind, collapse=options.collapse, lang=options.lang)
     _say_notes(options, example.compiled)
-    return _deliver(result, options.output, inputs)
+    for name in files:
+        if name is not None:
+            check_output(name, inputs)
+    for name, text in files.items():
+        _deliver(text, name, inputs)
+    return DONE
 
 
 def _compile(options: argparse.Namespace) -> int:

@@ -270,12 +270,12 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def every_gate(compiled: Compiled) -> Emitted:
+def every_gate(compiled: Compiled) -> tuple[Emitted, Program]:
     """
     Emit a compiled program once more, as a script in which each gate has a statement of its own.
 
     Where the emitted file says `f = 1.0 / (1 + math.exp(-dot))` this one has a line for each part and a line for its gradient,
-    so that running it yields the number on every wire of the circuit.
+    so that running it yields the number on every wire of the circuit. The program it is printed from comes with it.
     """
     options = replace(compiled.options, layout="script", style="notes", numerics="literal" if compiled.options.literal else "stable")
     values = [eqn.out for eqn in compiled.stages.eqns]
@@ -287,7 +287,7 @@ def every_gate(compiled: Compiled) -> Emitted:
             joint, forward, written = _differentiate(compiled.stages, options, _target(compiled.program, options))
         emitter = Emitter(joint, forward, written=written, target=_target(compiled.program, options), layout="script", style="notes")
         context = emitter.context()
-        return emitter.emitted(_render(replace(options, template=None), context, _header(emitter, context)))
+        return emitter.emitted(_render(replace(options, template=None), context, _header(emitter, context))), joint
     finally:
         for var, stage in zip(values, before, strict=True):
             var.stage = stage
@@ -424,6 +424,11 @@ def _render(options: Options, context: Mapping[str, Any], header: Sequence[str])
         where = f"{path}:{line}" if line else str(path)
         raise error("E002", f"the template {where} can't be used: {problem}") from None
     return text.rstrip("\n") + "\n"
+
+
+def render_template(name: str, **context: Any) -> str:
+    """Render one of the templates that come with bpcompile."""
+    return _template((_template_folder() / name).read_text(encoding="utf-8")).render(**context)
 
 
 @cache

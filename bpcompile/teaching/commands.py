@@ -1,4 +1,4 @@
-"""The commands `draw` and `explain`: from a compiled program and a suffix to the bytes of a file."""
+"""The commands `draw` and `explain`: from a compiled program and a suffix to the contents of files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bpcompile.teaching.examples import examples
 from bpcompile.teaching.worked import Worked, work
 
 PICTURES: Final = (".svg", ".png", ".pdf", ".dot")
+PAGES: Final = (".html", ".md", ".tex")
 #: What the commands compile for, whatever else is asked: a page to read.
 SETTINGS: Final = {"layout": "script"}
 
@@ -51,3 +52,31 @@ def draw(example: Worked, kind: str, *, collapse: bool = False, lang: str = "en"
         return picture.dot(example)
     drawing = circuit.draw(example, collapse=collapse, lang=lang)
     return picture.svg(drawing) if kind == ".svg" else picture.raster(drawing, kind[1:])
+
+
+def explain(example: Worked, path: str | None, kind: str, *, collapse: bool = False, lang: str = "en") -> dict[str | None, str | bytes]:
+    """
+    Return a worked page.
+
+    Args:
+        example: The program at a point.
+        path: Where the page goes; None for standard output.
+        kind: `.html`, `.md` or `.tex`.
+        collapse: One gate a stage in its picture.
+        lang: Its language.
+
+    Returns:
+        The contents of each file to write: the page, and for Markdown the picture beside it, which text can't hold.
+    """
+    from bpcompile.teaching import page as pages  # noqa: PLC0415  drawing libraries load only when drawing
+
+    made = pages.page(example, lang=lang, collapse=collapse)
+    if kind == ".html":
+        return {path: pages.html(made)}
+    if kind == ".tex":
+        return {path: pages.latex(made)}
+    picture = PurePath(path or "page.md").with_suffix(".svg")
+    files: dict[str | None, str | bytes] = {path: pages.markdown(made, picture.name)}
+    if path is not None:
+        files[str(picture)] = made.svg
+    return files

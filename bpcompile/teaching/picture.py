@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from bpcompile.diagnostics import error
 from bpcompile.teaching.circuit import SIZE, Circuit, Curve, Dot, Label, Mark, Outline, shown
+from bpcompile.teaching.formula import escaped
 from bpcompile.teaching.worked import Wire, Worked
 
 INK: Final = "#24292f"
@@ -164,6 +165,37 @@ def _paint(axes: Any, mark: Mark, depth: int) -> None:
                     zorder=depth,
                 )
             )
+
+
+def tikz(circuit: Circuit) -> str:
+    """Write a circuit as a TikZ picture, 1 pixel being 0.75 bp."""
+    lines = [r"\begin{tikzpicture}[x=0.75bp, y=-0.75bp, line width=0.6bp, inner sep=0]"]
+    for group in circuit.groups:
+        lines += [_tikz_mark(mark) for mark in group.marks]
+    return "\n".join([*lines, r"\end{tikzpicture}"])
+
+
+def _tikz_mark(mark: Mark) -> str:
+    match mark:
+        case Label():
+            anchor = {"start": "base west", "middle": "base", "end": "base east"}[mark.anchor]
+            font = ("\\bfseries" if mark.kind in _BOLD else "") + ("\\itshape" if mark.kind in _SLANTED else "")
+            size = 0.75 * _LARGE.get(mark.kind, SIZE)
+            text = escaped(mark.text.replace("∗", "*"))
+            look = rf"anchor={anchor}, text={mark.kind}, font=\ttfamily{font}\fontsize{{{size:g}}}{{{size:g}}}\selectfont"
+            return rf"\node[{look}] at ({_px(mark.x)},{_px(mark.y)}) {{{text}}};"
+        case Curve():
+            points = [f"({_px(x)},{_px(y)})" for x, y in mark.points]
+            parts = [f".. controls {points[i]} and {points[i + 1]} .. {points[i + 2]}" for i in range(1, len(points) - 2, 3)]
+            return rf"\draw {points[0]} {' '.join(parts)};"
+        case Dot():
+            return rf"\fill ({_px(mark.x)},{_px(mark.y)}) circle [radius=2.6bp];"
+        case Outline():
+            stage = mark.kind == "stage"
+            corner = 6.0 if stage else 0.75 * mark.height / 2 - 0.1
+            look = "draw=stage, dashed, fill=box" if stage else "draw, fill=white"
+            far = f"({_px(mark.x + mark.width)},{_px(mark.y + mark.height)})"
+            return rf"\draw[{look}, rounded corners={corner:g}bp] ({_px(mark.x)},{_px(mark.y)}) rectangle {far};"
 
 
 def dot(worked: Worked) -> str:
