@@ -259,6 +259,12 @@ def _build_command_parser(command: str) -> _Parser:
     add("--check", choices=("full", "fast", "off"), default="full", help="how much of the certificate to compute (default: full)")
     add("--lang", choices=("en", "zh"), default="en", help="the language of every text (default: en)")
     add("--seed", metavar="N", type=int, help="draw new example values that are easy to work with, the same ones for the same N")
+    add(
+        "--blank",
+        choices=("gradients", "values", "code"),
+        default="",
+        help="a worksheet that leaves these to be filled in; a page's answer key goes beside it (SHEET-key)",
+    )
     add("--collapse", action="store_true", help="one gate a stage, instead of a box around the gates of a stage")
     add("--name", metavar="F", help="the name of the value of EXPR (default: f)")
     add("-q", "--quiet", action="store_true", help="print no notes and no progress, only errors")
@@ -365,10 +371,11 @@ def _teach(command: str, options: argparse.Namespace) -> int:
         progress("loading")
         example = commands.worked(_compiler_for(options), settings | {"progress": progress}, seed=options.seed)
         progress("drawing")
+        choices = {"collapse": options.collapse, "lang": options.lang, "blank": options.blank}
         if command == "draw":
-            files: dict[str | None, str | bytes] = {path: commands.draw(example, kind, collapse=options.collapse, lang=options.lang)}
+            files: dict[str | None, str | bytes] = {path: commands.draw(example, kind, **choices)}
         else:
-            files = commands.explain(example, path, kind, collapse=options.collapse, lang=options.lang)
+            files = commands.explain(example, path, kind, **choices)
     _say_notes(options, example.compiled)
     for name in files:
         if name is not None:

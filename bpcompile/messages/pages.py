@@ -20,6 +20,20 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
         "数组给出其形状，以及值（绿）和梯度（红）的最小、平均和最大元素。",
     ),
     "page.title": ("Backpropagation through {name}", "{name} 的反向传播"),
+    "page.title.sheet": ("Worksheet: backpropagation through {name}", "练习：{name} 的反向传播"),
+    "page.title.key": ("Answer key: backpropagation through {name}", "答案：{name} 的反向传播"),
+    "page.task.values": (
+        "Fill in the value of every stage, from left to right.",
+        "从左到右填出每一级的值。",
+    ),
+    "page.task.gradients": (
+        "Fill in the gradient below every wire, from right to left: local derivative times upstream gradient, added up where wires join.",
+        "从右到左填出每条线下方的梯度：局部梯度乘以上游梯度，汇合处相加。",
+    ),
+    "page.task.code": (
+        "Complete the lines of the backward pass. The numbers of the picture tell whether they are right.",
+        "补全反向传播的各行代码。可以用图中的数字核对。",
+    ),
     "page.formula": ("The formula", "公式"),
     "page.formula.column": ("formula", "公式"),
     "page.inputs": ("The values", "取值"),
@@ -73,6 +87,7 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "page.merged": ("This step has no line of its own: it is part of the next one.", "这一步没有单独的代码行，已并入下一行。"),
     "page.total": ("Together: {sum}", "合计：{sum}"),
     "page.footer": ("Printed by bpcompile from the program that also emitted the code.", "本页与代码由 bpcompile 从同一个程序生成。"),
+    "page.open": ("to be filled in", "待填"),
     "page.skip": ("To the backward pass", "跳到反向传播"),
     "page.contents": ("Contents", "目录"),
 }

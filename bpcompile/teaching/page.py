@@ -20,7 +20,7 @@ from bpcompile.ir import Lit, show_shape
 from bpcompile.messages import knows, say
 from bpcompile.teaching import circuit, formula, javascript, picture
 from bpcompile.teaching.formula import Formula
-from bpcompile.teaching.worked import Contribution, Gate, Stage, Statement, Wire, Worked, digits, spread
+from bpcompile.teaching.worked import Contribution, Gate, Stage, Statement, Wire, Worked, digits
 
 #: Programs with more gates than this are not written as one formula.
 _ONE_FORMULA: Final = 14
@@ -34,6 +34,20 @@ class Number:
     kind: str
     bind: str = ""
     exact: str = ""
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it is to be filled in."""
+        return not self.text
+
+
+#: What is left open on a worksheet, and the sections of it; a page has all of them.
+SECTIONS: Final = {
+    "": ("formula", "inputs", "picture", "forward", "backward", "check", "code", "certificate"),
+    "values": ("formula", "inputs", "picture", "forward"),
+    "gradients": ("formula", "inputs", "picture", "forward", "backward"),
+    "code": ("formula", "inputs", "picture", "forward", "check", "code"),
+}
 
 
 @dataclass(slots=True)
@@ -129,6 +143,8 @@ class Page:
     upstream: list[int]
     outputs_index: list[int]
     words: str
+    task: str
+    sections: tuple[str, ...]
     blank: str = ""
 
     @property
@@ -141,7 +157,7 @@ class Page:
         return say(self.lang, f"page.{key}", **values)
 
 
-def page(worked: Worked, *, lang: str = "en", collapse: bool = False, blank: str = "") -> Page:
+def page(worked: Worked, *, lang: str = "en", collapse: bool = False, blank: str = "", key: bool = False) -> Page:
     """
     Make a page.
 
@@ -150,8 +166,9 @@ def page(worked: Worked, *, lang: str = "en", collapse: bool = False, blank: str
         lang: Its language.
         collapse: One gate a stage in the picture.
         blank: `gradients`, `values` or `code` leaves those open, as on a worksheet.
+        key: Whether it is the answer key of a worksheet.
     """
-    return _Maker(worked, lang, blank).page(collapse=collapse)
+    return _Maker(worked, lang, blank).page(collapse=collapse, key=key)
 
 
 class _Maker:
@@ -164,7 +181,7 @@ class _Maker:
         self.stage_of = {g: s for s in worked.stages for g in s.gates}
         self.joined: set[Wire] = set()
 
-    def page(self, *, collapse: bool) -> Page:
+    def page(self, *, collapse: bool, key: bool) -> Page:
         worked = self.worked
         drawing = circuit.draw(worked, collapse=collapse, lang=self.lang, blank=self.blank)
         forward = [self._stage(stage) for stage in worked.stages]
@@ -181,7 +198,7 @@ class _Maker:
         return Page(
             lang=self.lang,
             name=worked.name,
-            title=say(self.lang, "page.title", name=worked.name),
+            title=self._say(f"page.title{'.sheet' if self.blank else '.key' if key else ''}", name=worked.name),
             whole=self._whole(),
             inputs=[self._input(w, editable=bool(script)) for w in worked.inputs if w in self.index or w.gradient is not None],
             svg=picture.svg(drawing),
@@ -201,6 +218,8 @@ class _Maker:
             upstream=[self.index[g.out] for g in worked.gates for _ in g.contributions],
             outputs_index=[self.index[w] for w in worked.outputs],
             words=_json([self._say("page.check.agrees"), self._say("page.check.differs")]),
+            task=self._say(f"page.task.{self.blank}") if self.blank else "",
+            sections=SECTIONS[self.blank],
             blank=self.blank,
         )
 
@@ -218,17 +237,24 @@ class _Maker:
         return [formula.row(n, "=", formula.typeset(r.value if isinstance(r, Lit) else r, eqns, known)) for n, r in zip(names, results, strict=True)]
 
     def _value(self, wire: Wire) -> Number:
-        hidden = self.blank == "values" and wire.maker is not None
-        return Number(_shown(wire.value, hidden=hidden), "value", f"v{self.index[wire]}" if wire in self.index else "", _exact(wire.value))
+        if self.blank == "values" and wire.maker is not None:
+            return Number("", "value")
+        return self._bound(wire, wire.value, "value")
 
     def _gradient(self, wire: Wire) -> Number:
-        hidden = self.blank == "gradients" and not (wire.is_output and not wire.readers)
-        return Number(_shown(wire.gradient, hidden=hidden), "gradient", f"g{self.index[wire]}" if wire in self.index else "", _exact(wire.gradient))
+        if self.blank == "values" or (self.blank == "gradients" and not (wire.is_output and not wire.readers)):
+            return Number("", "gradient")
+        return self._bound(wire, wire.gradient, "gradient")
+
+    def _bound(self, wire: Wire, value: Any, kind: str) -> Number:
+        return Number(circuit.shown(value), kind, f"{kind[0]}{self.index[wire]}" if wire in self.index else "", _exact(value))
 
     def _input(self, wire: Wire, *, editable: bool) -> InputField:
-        gradient = None if wire.gradient is None else self._gradient(wire)
+        gradient = None if wire.gradient is None or self.blank == "values" else self._gradient(wire)
         shape = show_shape(wire.var.shape) if wire.is_array else ""
-        number = Number(repr(wire.value) if not wire.is_array else spread(wire.value), "value", f"v{self.index.get(wire, '')}", _exact(wire.value))
+        number = self._bound(wire, wire.value, "value")
+        if not wire.is_array:
+            number.text = repr(wire.value)
         return InputField(wire.name, wire.symbol, number, gradient, shape, editable)
 
     def _stage(self, stage: Stage) -> StageStep:
@@ -246,12 +272,11 @@ class _Maker:
         return GateStep(gate.label, formula.row(gate.out.symbol, "=", gate.formula), sentences, [self._step(gate, c) for c in gate.contributions])
 
     def _step(self, gate: Gate, part: Contribution) -> Step:
-        hidden = self.blank == "gradients"
         i = self.place[id(part)]
         slope = product = None
         if part.local_value is not None:
-            slope = Number(_shown(part.local_value, hidden=False), "local", f"l{i}", repr(part.local_value))
-            product = Number(_shown(part.product, hidden=hidden), "gradient", f"p{i}", repr(part.product))
+            slope = Number(digits(part.local_value), "local", f"l{i}", repr(part.local_value))
+            product = Number("", "gradient") if self.blank == "gradients" else Number(digits(part.product), "gradient", f"p{i}", repr(part.product))
         shapes = f"{show_shape(part.wire.var.shape)} ← {show_shape(gate.out.var.shape)}"
         symbol = part.wire.symbol
         return Step(part.wire.name, symbol, formula.partial(gate.out.symbol, symbol), part.local, slope, self._gradient(gate.out), product, shapes)
@@ -260,23 +285,21 @@ class _Maker:
         """Say where the gradients of a variable add up: at the stage that contributes last."""
         last: dict[Wire, StageStep] = {}
         by_key = {step.key: step for step in backward}
-        count: dict[Wire, list[str]] = {}
+        count: dict[Wire, int] = {}
         for stage in reversed(self.worked.stages):
             for gate in reversed(stage.gates):
                 for part in gate.contributions:
                     last[part.wire] = by_key[stage.out.name]
-                    count.setdefault(part.wire, []).append("" if part.product is None else _shown(part.product, hidden=self.blank == "gradients"))
+                    count[part.wire] = count.get(part.wire, 0) + 1
         for wire, step in last.items():
-            parts = count[wire]
-            if len(parts) > 1:
-                step.joins.append(say(self.lang, "gate.joins", wire=wire.name, count=len(parts)))
+            if count[wire] > 1:
+                step.joins.append(say(self.lang, "gate.joins", wire=wire.name, count=count[wire]))
 
     def _check(self, i: int) -> CheckRow:
         difference = self.worked.differences[i]
-        hidden = self.blank == "gradients"
         at = f"{self.index.get(difference.wire, '')}"
-        measured = Number(_shown(difference.measured, hidden=hidden), "measured", f"d{at}", repr(difference.measured))
-        computed = Number(_shown(difference.computed, hidden=hidden), "gradient", "" if self.worked.has_arrays else f"g{at}", repr(difference.computed))
+        measured = Number(digits(difference.measured), "measured", f"d{at}", repr(difference.measured))
+        computed = Number(digits(difference.computed), "gradient", "" if self.worked.has_arrays else f"g{at}", repr(difference.computed))
         return CheckRow(difference.wire.symbol, measured, computed, difference.agrees)
 
     def _code(self) -> list[tuple[int, str, str]]:
@@ -289,13 +312,23 @@ class _Maker:
         rows = self.worked.compiled.source.rstrip("\n").split("\n")
         found = []
         for i, text in enumerate(rows, 1):
-            shown = text
-            if self.blank == "code" and i in backward and not text.startswith("#"):
-                code, mark, comment = text.partition("  #")
-                left = code.partition("=")[0].rstrip(" +-")
-                shown = f"{left} ____________________________{mark and '  #'}{comment.lstrip() and ' ' + comment.strip()}"
+            shown = open_line(text, "____________________________") if self.blank == "code" and i in backward else text
             found.append((i, shown, owner.get(i, "")))
         return found
+
+
+def open_line(text: str, blank: str) -> str:
+    """
+    Return a line of the backward pass with its right side left open; comments stay.
+
+    >>> open_line("dx += (1) * dq  # (2)", "...")
+    'dx += ...  # (2)'
+    """
+    if text.startswith("#"):
+        return text
+    code, mark, comment = text.partition("  #")
+    left = re.match(r"(\w+ [-+]?=) ", code)
+    return f"{left[1]} {blank}{mark and '  # ' + comment.strip()}" if left else text
 
 
 def sentence(gate: Gate, lang: str) -> str:
@@ -333,10 +366,6 @@ def sentence(gate: Gate, lang: str) -> str:
     if not knows(key):
         key = "gate.function" if primitive.shape is None else "gate.structure"
     return say(lang, key, **values)
-
-
-def _shown(value: Any, *, hidden: bool) -> str:
-    return "______" if hidden else circuit.shown(value)
 
 
 def _exact(value: Any) -> str:

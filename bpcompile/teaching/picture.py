@@ -39,6 +39,7 @@ text {{ font: {SIZE}px {_FONT}; fill: {INK}; }}
 path {{ fill: none; stroke: {INK}; stroke-width: 1.2; stroke-linecap: round; }}
 .dot {{ fill: {INK}; }}
 .box {{ fill: #f3f6fa; stroke: #8c959f; stroke-dasharray: 4 3; }}
+.blank {{ fill: #ffffff; stroke: {GREY}; }}
 .round {{ fill: #ffffff; stroke: {INK}; stroke-width: 1.4; }}
 .lit path, .lit .round {{ stroke-width: 3; stroke: #0550ae; }}"""
 
@@ -80,7 +81,7 @@ def _svg_mark(mark: Mark) -> str:
         case Dot():
             return f'<circle class="dot" cx="{_px(mark.x)}" cy="{_px(mark.y)}" r="3.5"/>'
         case Outline():
-            kind, radius = ("box", 8.0) if mark.kind == "stage" else ("round", mark.height / 2)
+            kind, radius = {"stage": ("box", 8.0), "gate": ("round", mark.height / 2), "blank": ("blank", 1.0)}[mark.kind]
             place = f'x="{_px(mark.x)}" y="{_px(mark.y)}" width="{_px(mark.width)}" height="{_px(mark.height)}"'
             return f'<rect class="{kind}" {place} rx="{_px(radius)}"/>'
 
@@ -121,7 +122,7 @@ def raster(circuit: Circuit, kind: str, *, dpi: int = 144) -> bytes:
 
 
 def _paint(axes: Any, mark: Mark, depth: int) -> None:
-    from matplotlib.patches import Circle, FancyBboxPatch, PathPatch  # noqa: PLC0415  loaded by now
+    from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Rectangle  # noqa: PLC0415  loaded by now
     from matplotlib.path import Path  # noqa: PLC0415  see above
 
     match mark:
@@ -147,6 +148,9 @@ def _paint(axes: Any, mark: Mark, depth: int) -> None:
             axes.add_patch(Circle((mark.x, mark.y), 3.5, facecolor=INK, linewidth=0, zorder=depth))
         case Outline():
             stage = mark.kind == "stage"
+            if mark.kind == "blank":
+                axes.add_patch(Rectangle((mark.x, mark.y), mark.width, mark.height, facecolor="white", edgecolor=GREY, linewidth=1, zorder=depth))
+                return
             if mark.width == mark.height:
                 centre = (mark.x + mark.width / 2, mark.y + mark.height / 2)
                 axes.add_patch(Circle(centre, mark.height / 2, facecolor="white", edgecolor=INK, linewidth=1.4, zorder=depth))
@@ -192,7 +196,7 @@ def _tikz_mark(mark: Mark) -> str:
             return rf"\fill ({_px(mark.x)},{_px(mark.y)}) circle [radius=2.6bp];"
         case Outline():
             stage = mark.kind == "stage"
-            corner = 6.0 if stage else 0.75 * mark.height / 2 - 0.1
+            corner = {"stage": 6.0, "gate": 0.75 * mark.height / 2 - 0.1, "blank": 0.5}[mark.kind]
             look = "draw=stage, dashed, fill=box" if stage else "draw, fill=white"
             far = f"({_px(mark.x + mark.width)},{_px(mark.y + mark.height)})"
             return rf"\draw[{look}, rounded corners={corner:g}bp] ({_px(mark.x)},{_px(mark.y)}) rectangle {far};"

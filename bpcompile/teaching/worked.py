@@ -9,7 +9,7 @@ that the first text does not name; where both name a value they must agree.
 >>> compiled = compile_gradient("x = 3\\ny = -4\\nf = x * y + x", layout="script", style="notes", check="off")
 >>> worked = work(compiled)
 >>> [(wire.name, wire.value, wire.gradient) for wire in worked.inputs]
-[('x', 3, -3.0), ('y', -4, 3)]
+[('x', 3, -3), ('y', -4, 3)]
 """
 
 from __future__ import annotations
