@@ -29,7 +29,8 @@ def test_hidden_numbers_are_nowhere(worked, kind):
     for number in gradients:
         assert not re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", text), number
     given = {digits(w.value) for w in model.inputs}
-    values = {digits(w.value) for w in model.wires if w.maker is not None} - given - {"1", "0", "-1", "0.1", "0.2", "3"}
+    values = {digits(w.value) for w in model.wires if w.maker is not None} - given
+    values = {v for v in values if len(v) > 4}  # a short number may stand in a formula
     text = WRITERS[kind](page(model, blank="values"))
     assert len(values) >= 4
     for number in values:
