@@ -316,6 +316,7 @@ def _build_parser() -> _Parser:
         help="rewrite what overflows or cancels, or keep every formula as written (default: stable, for notes literal)",
     )
     add("--check", choices=("full", "fast", "off"), default="full", help="how much of the certificate to compute (default: full)")
+    add("--lang", choices=("en", "zh"), default="en", help="the language of comments and docstrings in the emitted code (default: en)")
     add("--template", metavar="FILE", help="a jinja2 template of your own for the skeleton of the emitted file")
     add("--name", metavar="F", help="the name of the value of EXPR (default: f)")
     add("-q", "--quiet", action="store_true", help="print no notes and no progress, only errors")
@@ -413,7 +414,7 @@ def _say_notes(options: argparse.Namespace, compiled: Compiled) -> None:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    settings: dict[str, Any] = {key: getattr(options, key) for key in ("target", "layout", "style", "numerics", "check") if hasattr(options, key)}
+    settings: dict[str, Any] = {key: getattr(options, key) for key in ("target", "layout", "style", "numerics", "check", "lang") if hasattr(options, key)}
     if hasattr(options, "template"):
         settings["template"] = None if options.template is None else Path(options.template)
     for option, key, parse in (("--at", "at", parse_points), ("--shape", "shapes", parse_shapes), ("--wrt", "wrt", _names), ("--of", "of", _names)):

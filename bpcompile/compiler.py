@@ -8,6 +8,7 @@ Compile: read, undo, simplify, emit, check.
 
 from __future__ import annotations
 
+import functools
 import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from bpcompile.diagnostics import CompileError, Diagnostic, Source, error
 from bpcompile.emit import Emitted, Emitter
 from bpcompile.hazards import find_hazards
 from bpcompile.ir import Param, Program, Shape, Tree, Var
+from bpcompile.messages import LANGUAGES, translate
 from bpcompile.passes.absorb import absorb
 from bpcompile.passes.aliases import forward_aliases
 from bpcompile.passes.choices import keep_type, multiply_inside, spread_constants
@@ -65,12 +67,13 @@ class Options:
     numerics: str | None = None
     check: str = "full"
     template: Path | None = None
+    lang: str = "en"
     progress: Callable[[str], None] | None = None
     #: Gives inputs the example values of a script, in the parameters of the program that it is called with.
     examples: Callable[[Program], None] | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (("target", (None, *_TARGETS)), ("layout", _LAYOUTS), ("style", _STYLES), ("check", _CHECKS)):
+        for name, allowed in (("target", (None, *_TARGETS)), ("layout", _LAYOUTS), ("style", _STYLES), ("check", _CHECKS), ("lang", LANGUAGES)):
             value = getattr(self, name)
             if value not in allowed:
                 raise error("E001", f"{name} `{value}` is not one of {', '.join(a for a in allowed if a)}")
@@ -152,7 +155,7 @@ def compile_gradient(
         at: Example values.
         shapes: Shapes of array inputs, such as `{"x": ("N",)}`.
         **options: `target` (`python`, `numpy`; unless given, the one the inputs need), `layout` (`function`, `split`, `script`), `style` (`code`, `notes`),
-            `numerics` (`stable`, `literal`), `check` (`full`, `fast`, `off`), `template` (a jinja2 file).
+            `numerics` (`stable`, `literal`), `check` (`full`, `fast`, `off`), `lang` (`en`, `zh`: comments and docstrings), `template` (a jinja2 file).
 
     Returns:
         The emitted source with its certificate, callable as `value_and_grad`.
@@ -277,7 +280,7 @@ def every_gate(compiled: Compiled) -> tuple[Emitted, Program]:
     Where the emitted file says `f = 1.0 / (1 + math.exp(-dot))` this one has a line for each part and a line for its gradient,
     so that running it yields the number on every wire of the circuit. The program it is printed from comes with it.
     """
-    options = replace(compiled.options, layout="script", style="notes", numerics="literal" if compiled.options.literal else "stable")
+    options = replace(compiled.options, layout="script", style="notes", lang="en", numerics="literal" if compiled.options.literal else "stable")
     values = [eqn.out for eqn in compiled.stages.eqns]
     before = [var.stage for var in values]
     try:
@@ -322,7 +325,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     if options.layout == "script":
         (options.examples or _complete_examples)(joint)
     progress("writing")
-    emitter = Emitter(joint, forward, written=written, target=language, layout=options.layout, style=options.style)
+    emitter = Emitter(joint, forward, written=written, target=language, layout=options.layout, style=options.style, lang=options.lang)
     context = emitter.context()
     notes = [*program.notes, *hazards, *_rename_notes(emitter.names.changed)]
     header = _header(emitter, context)
@@ -418,7 +421,10 @@ def _render(options: Options, context: Mapping[str, Any], header: Sequence[str])
     try:
         template = _template(path.read_text(encoding="utf-8"))
         docs = _docs(context)
-        text = template.render(**context, **docs, docstring="\n".join(header).rstrip() + ("\n" if len(header) > 1 else ""))
+        said = functools.partial(translate, options.lang)
+        docs = {key: said(text) for key, text in docs.items()}
+        docstring = "\n".join(map(said, header)).rstrip()
+        text = template.render(**context, **docs, said=said, docstring=docstring + ("\n" if len(header) > 1 else ""))
     except Exception as problem:  # noqa: BLE001  a template is a program of the user's, which may raise anything
         line = getattr(problem, "lineno", None)
         where = f"{path}:{line}" if line else str(path)

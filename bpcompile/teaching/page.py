@@ -17,7 +17,7 @@ import numpy as np
 
 from bpcompile.compiler import render_template
 from bpcompile.ir import Lit, show_shape
-from bpcompile.messages import knows, say
+from bpcompile.messages import knows, say, translate
 from bpcompile.teaching import circuit, formula, javascript, picture
 from bpcompile.teaching.formula import Formula
 from bpcompile.teaching.worked import Contribution, Gate, Stage, Statement, Wire, Worked, digits
@@ -207,7 +207,7 @@ class _Maker:
             backward=backward,
             checks=[self._check(i) for i in range(len(worked.differences))],
             code=self._code(),
-            certificate=[] if certificate is None else certificate.lines(),
+            certificate=[] if certificate is None else [translate(self.lang, line) for line in certificate.lines()],
             script=script,
             static=static,
             arrays=worked.has_arrays,

@@ -30,6 +30,7 @@ from bpcompile.diagnostics import error
 from bpcompile.emit import Emitted, Line
 from bpcompile.forms import Form
 from bpcompile.ir import Builder, Eqn, Lit, Operand, Param, Program, Tree, Var, leaves
+from bpcompile.messages import LANGUAGES, say
 from bpcompile.primitive import Primitive, Zero
 from bpcompile.reverse import active_vars
 from bpcompile.teaching import formula
@@ -37,7 +38,8 @@ from bpcompile.teaching.formula import Formula
 
 #: Two runs of the same operations in another order differ by rounding.
 _ROUNDING: Final = 1e-9
-_MARK: Final = "# forward pass\n"
+#: The line between the example values and the program, in any language.
+_MARK: Final = re.compile(rf"^# (?:{'|'.join(say(lang, 'code.forward') for lang in LANGUAGES)})$", re.MULTILINE)
 _SIGNS: Final = {"*": "∗", "-": "−", "**": "^", "%": "mod"}
 _EXPONENT: Final = str.maketrans("0123456789-.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·")
 
@@ -285,7 +287,9 @@ def run(text: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
     Raises:
         CompileError: E020 the point lies outside the domain.
     """
-    head, mark, body = text.partition(_MARK)
+    mark = _MARK.search(text)
+    start = mark.start() if mark else 0
+    head, body = text[:start], text[start:]
     body = re.sub(r"^print\(.*\)$", "", body, flags=re.MULTILINE)
     space: dict[str, Any] = {"__name__": "bpcompile_page"}
     try:
@@ -293,7 +297,7 @@ def run(text: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             exec(_compiled(head), space)  # noqa: S102  our own text
             space.update(values or {})
-            exec(_compiled(mark + body), space)  # noqa: S102  our own text
+            exec(_compiled(body), space)  # noqa: S102  our own text
     except (ValueError, ArithmeticError) as fault:
         raise error("E020", f"the example point lies outside the domain: {fault}", help="`--at` gives another point") from None
     return space
@@ -368,7 +372,7 @@ def _statements(compiled: Compiled) -> dict[int, Statement]:
     """Find each line of the program in the text; by identity, for two lines may read the same."""
     rows = compiled.source.split("\n")
     found: dict[int, Statement] = {}
-    at = next((i + 1 for i, text in enumerate(rows) if text == _MARK.strip()), 0)
+    at = next((i + 1 for i, text in enumerate(rows) if _MARK.fullmatch(text)), 0)
     for line in [*compiled.emitted.forward, *compiled.emitted.backward]:
         want = line.code or f"# {line.comment}"
         for i in range(at, len(rows)):
