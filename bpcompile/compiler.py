@@ -128,6 +128,21 @@ class Compiled:
         msg = "layout `script` is a page to run, not a function to call"
         raise TypeError(msg)
 
+    def _repr_html_(self) -> str:
+        from bpcompile.teaching import display  # noqa: PLC0415  only in a notebook
+
+        return display.show_html(self)
+
+    def _repr_markdown_(self) -> str:
+        from bpcompile.teaching import display  # noqa: PLC0415  only in a notebook
+
+        return display.show_markdown(self)
+
+    def _repr_latex_(self) -> str:
+        from bpcompile.teaching import display  # noqa: PLC0415  only in a notebook
+
+        return display.show_latex(self)
+
     def value(self, *args: Any, **kwargs: Any) -> Any:
         """Call the emitted `value`, or `forward` without its cache."""
         if self.emitted.layout == "split":
@@ -256,9 +271,21 @@ def compile_file(
 
 
 def compile_program(program: Program, options: Options) -> Compiled:
-    """Compile a program that a front end has read."""
-    with _collector_paused():
-        return _compile(program, options)
+    """Compile a program that a front end has read; it may be compiled again, with other options."""
+    values = [eqn.out for eqn in program.eqns]
+    before = [var.stage for var in values]
+    try:
+        with _collector_paused():
+            return _compile(program, options)
+    finally:
+        # What became a stage for one style need not be one for another.
+        for var, stage in zip(values, before, strict=True):
+            var.stage = stage
+
+
+def recompile(compiled: Compiled, **options: Any) -> Compiled:
+    """Compile the same program with other options."""
+    return compile_program(compiled.program, replace(compiled.options, **options))
 
 
 @contextmanager

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, Literal
 
-import numpy as np
-
 from bpcompile.diagnostics import error
 from bpcompile.ir import show_shape
 from bpcompile.messages import say
-from bpcompile.teaching.worked import Gate, Stage, Wire, Worked, digits, spread
+from bpcompile.teaching.worked import Gate, Stage, Wire, Worked, shown
 
 #: Width of a character and height of a line, at the size that labels are set in.
 CHAR: Final = 7.3
@@ -239,11 +237,6 @@ def _number(x: float, y: float, text: str, kind: str) -> Mark:
     if text == _BLANK:
         return Outline(x - 3 * CHAR, y - 10, 6 * CHAR, 12, "blank")
     return Label(x, y, text, kind)
-
-
-def shown(value: Any) -> str:
-    """Write a number, or what is known of an array."""
-    return spread(value) if np.ndim(value) else digits(value)
 
 
 class _Layout:

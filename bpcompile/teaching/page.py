@@ -20,7 +20,7 @@ from bpcompile.ir import Lit, show_shape
 from bpcompile.messages import knows, say, translate
 from bpcompile.teaching import circuit, formula, javascript, picture
 from bpcompile.teaching.formula import Formula
-from bpcompile.teaching.worked import Contribution, Gate, Stage, Statement, Wire, Worked, digits
+from bpcompile.teaching.worked import Contribution, Gate, Stage, Statement, Wire, Worked, digits, shown
 
 #: Programs with more gates than this are not written as one formula.
 _ONE_FORMULA: Final = 14
@@ -89,6 +89,7 @@ class StageStep:
     formula: Formula
     forward: Statement
     value: Number
+    gradient: Number | None
     shape: str
     backward: list[Statement]
     gates: list[GateStep]
@@ -247,7 +248,7 @@ class _Maker:
         return self._bound(wire, wire.gradient, "gradient")
 
     def _bound(self, wire: Wire, value: Any, kind: str) -> Number:
-        return Number(circuit.shown(value), kind, f"{kind[0]}{self.index[wire]}" if wire in self.index else "", _exact(value))
+        return Number(shown(value), kind, f"{kind[0]}{self.index[wire]}" if wire in self.index else "", _exact(value))
 
     def _input(self, wire: Wire, *, editable: bool) -> InputField:
         gradient = None if wire.gradient is None or self.blank == "values" else self._gradient(wire)
@@ -260,7 +261,9 @@ class _Maker:
     def _stage(self, stage: Stage) -> StageStep:
         gates = [self._gate(gate) for gate in reversed(stage.gates) if gate.contributions]
         shape = show_shape(stage.out.var.shape) if stage.out.is_array else ""
-        return StageStep(stage.out.name, stage.number, stage.out.symbol, stage.formula, stage.forward, self._value(stage.out), shape, stage.backward, gates)
+        gradient = None if stage.out.gradient is None else self._gradient(stage.out)
+        out = stage.out
+        return StageStep(out.name, stage.number, out.symbol, stage.formula, stage.forward, self._value(out), gradient, shape, stage.backward, gates)
 
     def _gate(self, gate: Gate) -> GateStep:
         sentences = [sentence(gate, self.lang)]

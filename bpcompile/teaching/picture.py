@@ -12,9 +12,9 @@ from html import escape
 from typing import Any, Final
 
 from bpcompile.diagnostics import error
-from bpcompile.teaching.circuit import SIZE, Circuit, Curve, Dot, Label, Mark, Outline, shown
+from bpcompile.teaching.circuit import SIZE, Circuit, Curve, Dot, Label, Mark, Outline
 from bpcompile.teaching.formula import escaped
-from bpcompile.teaching.worked import Wire, Worked
+from bpcompile.teaching.worked import Wire, Worked, shown
 
 INK: Final = "#24292f"
 GREEN: Final = "#116329"
@@ -27,21 +27,21 @@ _LARGE: Final = {"sign": 15, "stage": 11, "order": 9}
 _FONT: Final = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
 
 STYLE: Final = f"""\
-text {{ font: {SIZE}px {_FONT}; fill: {INK}; }}
-.name {{ font-weight: bold; }}
-.shape, .stage {{ fill: {GREY}; }}
-.value {{ fill: {GREEN}; font-weight: bold; }}
-.gradient {{ fill: {RED}; font-style: italic; }}
-.sum {{ fill: {RED}; font-weight: bold; }}
-.sign {{ font-size: {_LARGE["sign"]}px; }}
-.stage {{ font-size: {_LARGE["stage"]}px; }}
-.order {{ font-size: {_LARGE["order"]}px; fill: {GREY}; }}
-path {{ fill: none; stroke: {INK}; stroke-width: 1.2; stroke-linecap: round; }}
-.dot {{ fill: {INK}; }}
-.box {{ fill: #f3f6fa; stroke: #8c959f; stroke-dasharray: 4 3; }}
-.blank {{ fill: #ffffff; stroke: {GREY}; }}
-.round {{ fill: #ffffff; stroke: {INK}; stroke-width: 1.4; }}
-.lit path, .lit .round {{ stroke-width: 3; stroke: #0550ae; }}"""
+.circuit text {{ font: {SIZE}px {_FONT}; fill: {INK}; }}
+.circuit .name {{ font-weight: bold; }}
+.circuit .shape, .circuit .stage {{ fill: {GREY}; }}
+.circuit .value {{ fill: {GREEN}; font-weight: bold; }}
+.circuit .gradient {{ fill: {RED}; font-style: italic; }}
+.circuit .sum {{ fill: {RED}; font-weight: bold; }}
+.circuit .sign {{ font-size: {_LARGE["sign"]}px; }}
+.circuit .stage {{ font-size: {_LARGE["stage"]}px; }}
+.circuit .order {{ font-size: {_LARGE["order"]}px; fill: {GREY}; }}
+.circuit path {{ fill: none; stroke: {INK}; stroke-width: 1.2; stroke-linecap: round; }}
+.circuit .dot {{ fill: {INK}; }}
+.circuit .box {{ fill: #f3f6fa; stroke: #8c959f; stroke-dasharray: 4 3; }}
+.circuit .blank {{ fill: #ffffff; stroke: {GREY}; }}
+.circuit .round {{ fill: #ffffff; stroke: {INK}; stroke-width: 1.4; }}
+.circuit .lit path, .circuit .lit .round {{ stroke-width: 3; stroke: #0550ae; }}"""
 
 
 def svg(circuit: Circuit, *, ident: str = "circuit") -> str:

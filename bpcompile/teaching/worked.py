@@ -467,6 +467,11 @@ def spread(value: Any) -> str:
     return " ".join(digits(x) for x in (array.min(), array.mean(), array.max())) if array.size else ""
 
 
+def shown(value: Any) -> str:
+    """Write a number, or what is known of an array."""
+    return spread(value) if np.ndim(value) else digits(value)
+
+
 def _difference(worked: Worked, wire: Wire) -> Difference:
     """Measure the slope of the outputs' sum along one direction of an input."""
     params = worked.compiled.emitted.params
