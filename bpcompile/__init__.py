@@ -45,5 +45,12 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Add the cell magic `%%backprop`; IPython calls this on `%load_ext bpcompile`."""
+    from bpcompile.notebook import register  # noqa: PLC0415  only in a notebook
+
+    register(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

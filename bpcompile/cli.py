@@ -241,6 +241,8 @@ class _Parser(argparse.ArgumentParser):
 _COMMANDS: Final = {
     "draw": "Draw a program at a point as a circuit: values in green above the wires, gradients in red below. "
     "The suffix of OUT (.svg, .png, .pdf, .dot) says what to write; without -o, SVG goes to standard output.",
+    "explain": "Write a worked page: formula, circuit, forward table, backward pass step by step with numbers, finite differences, code. "
+    "The suffix of OUT (.html, .md, .tex) says what to write; without -o, HTML goes to standard output.",
 }
 
 
@@ -257,6 +259,12 @@ def _build_command_parser(command: str) -> _Parser:
     add("--check", choices=("full", "fast", "off"), default="full", help="how much of the certificate to compute (default: full)")
     add("--lang", choices=("en", "zh"), default="en", help="the language of every text (default: en)")
     add("--seed", metavar="N", type=int, help="draw new example values that are easy to work with, the same ones for the same N")
+    add(
+        "--blank",
+        choices=("gradients", "values", "code"),
+        default="",
+        help="a worksheet that leaves these to be filled in; a page's answer key goes beside it (SHEET-key)",
+    )
     add("--collapse", action="store_true", help="one gate a stage, instead of a box around the gates of a stage")
     add("--name", metavar="F", help="the name of the value of EXPR (default: f)")
     add("-q", "--quiet", action="store_true", help="print no notes and no progress, only errors")
@@ -285,7 +293,8 @@ def _build_parser() -> _Parser:
     parser = _Parser(
         prog="bpcompile",
         usage="bpcompile FILE [-o OUT] [options]\n       bpcompile -e EXPR [-o OUT] [options]\n"
-        "       bpcompile verify FILE [options]\n       bpcompile draw FILE [-o OUT] [options]\n       bpcompile ops",
+        "       bpcompile verify FILE [options]\n       bpcompile draw FILE [-o OUT] [options]\n"
+        "       bpcompile explain FILE [-o OUT] [options]\n       bpcompile ops",
         description="Write the forward pass, get the backward pass: reads FILE and emits Python or NumPy code that returns the value and every gradient.",
         epilog="A FILE that imports sympy is executed, as `python FILE` would execute it; any other is parsed and never executed. "
         "Exit codes: 0 done, 1 the input can't be compiled, 2 wrong usage, 3 a fault of bpcompile.",
@@ -308,6 +317,7 @@ def _build_parser() -> _Parser:
         help="rewrite what overflows or cancels, or keep every formula as written (default: stable, for notes literal)",
     )
     add("--check", choices=("full", "fast", "off"), default="full", help="how much of the certificate to compute (default: full)")
+    add("--lang", choices=("en", "zh"), default="en", help="the language of comments and docstrings in the emitted code (default: en)")
     add("--template", metavar="FILE", help="a jinja2 template of your own for the skeleton of the emitted file")
     add("--name", metavar="F", help="the name of the value of EXPR (default: f)")
     add("-q", "--quiet", action="store_true", help="print no notes and no progress, only errors")
@@ -331,7 +341,7 @@ def _run(argv: list[str]) -> int:
     _rescue_file(options)
     _check_arguments(options)
     if command:
-        return _teach(options)
+        return _teach(command, options)
     if options.file == "ops":
         return _deliver(list_primitives(), options.output, ())
     return _compile(options)
@@ -353,20 +363,30 @@ def _check_arguments(options: argparse.Namespace) -> None:
             raise _UsageError(msg)
 
 
-def _teach(options: argparse.Namespace) -> int:
+def _teach(command: str, options: argparse.Namespace) -> int:
     """Run one of the commands of teachers."""
     settings = _settings(options)
     inputs = _checked_paths(options)
     from bpcompile.teaching import commands
 
-    kind = commands.suffix(options.output, commands.PICTURES)
+    path = None if options.output == "-" else options.output
+    kind = commands.suffix(path, commands.PICTURES if command == "draw" else commands.PAGES)
     with redirect_stdout(sys.stderr), Progress(enabled=not options.quiet) as progress:
         progress("loading")
         example = commands.worked(_compiler_for(options), settings | {"progress": progress}, seed=options.seed)
         progress("drawing")
-        result = commands.draw(example, kind, collapse=options.collapse, lang=options.lang)
+        choices = {"collapse": options.collapse, "lang": options.lang, "blank": options.blank}
+        if command == "draw":
+            files: dict[str | None, str | bytes] = {path: commands.draw(example, kind, **choices)}
+        else:
+            files = commands.explain(example, path, kind, **choices)
     _say_notes(options, example.compiled)
-    return _deliver(result, options.output, inputs)
+    for name in files:
+        if name is not None:
+            check_output(name, inputs)
+    for name, text in files.items():
+        _deliver(text, name, inputs)
+    return DONE
 
 
 def _build_verify_parser() -> _Parser:
@@ -513,7 +533,7 @@ def _say_notes(options: argparse.Namespace, compiled: Compiled) -> None:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    settings: dict[str, Any] = {key: getattr(options, key) for key in ("target", "layout", "style", "numerics", "check") if hasattr(options, key)}
+    settings: dict[str, Any] = {key: getattr(options, key) for key in ("target", "layout", "style", "numerics", "check", "lang") if hasattr(options, key)}
     if hasattr(options, "template"):
         settings["template"] = None if options.template is None else Path(options.template)
     for option, key, parse in (("--at", "at", parse_points), ("--shape", "shapes", parse_shapes), ("--wrt", "wrt", _names), ("--of", "of", _names)):

@@ -9,6 +9,7 @@ Compile: read, undo, simplify, emit, check.
 from __future__ import annotations
 
 import ast
+import functools
 import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from bpcompile.diagnostics import CompileError, Diagnostic, Source, error
 from bpcompile.emit import Emitted, Emitter
 from bpcompile.hazards import find_hazards
 from bpcompile.ir import Param, Program, Shape, Tree, Var
+from bpcompile.messages import LANGUAGES, translate
 from bpcompile.passes.absorb import absorb
 from bpcompile.passes.aliases import forward_aliases
 from bpcompile.passes.broadcast import broadcast_late
@@ -68,12 +70,13 @@ class Options:
     numerics: str | None = None
     check: str = "full"
     template: Path | None = None
+    lang: str = "en"
     progress: Callable[[str], None] | None = None
     #: Gives inputs the example values of a script, in the parameters of the program that it is called with.
     examples: Callable[[Program], None] | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (("target", (None, *_TARGETS)), ("layout", _LAYOUTS), ("style", _STYLES), ("check", _CHECKS)):
+        for name, allowed in (("target", (None, *_TARGETS)), ("layout", _LAYOUTS), ("style", _STYLES), ("check", _CHECKS), ("lang", LANGUAGES)):
             value = getattr(self, name)
             if value not in allowed:
                 raise error("E001", f"{name} `{value}` is not one of {', '.join(a for a in allowed if a)}")
@@ -128,6 +131,21 @@ class Compiled:
         msg = "layout `script` is a page to run, not a function to call"
         raise TypeError(msg)
 
+    def _repr_html_(self) -> str:
+        from bpcompile.teaching import display  # noqa: PLC0415  only in a notebook
+
+        return display.show_html(self)
+
+    def _repr_markdown_(self) -> str:
+        from bpcompile.teaching import display  # noqa: PLC0415  only in a notebook
+
+        return display.show_markdown(self)
+
+    def _repr_latex_(self) -> str:
+        from bpcompile.teaching import display  # noqa: PLC0415  only in a notebook
+
+        return display.show_latex(self)
+
     def value(self, *args: Any, **kwargs: Any) -> Any:
         """Call the emitted `value`, or `forward` without its cache."""
         if self.emitted.layout == "split":
@@ -155,7 +173,7 @@ def compile_gradient(
         at: Example values.
         shapes: Shapes of array inputs, such as `{"x": ("N",)}`.
         **options: `target` (`python`, `numpy`; unless given, the one the inputs need), `layout` (`function`, `split`, `script`), `style` (`code`, `notes`),
-            `numerics` (`stable`, `literal`), `check` (`full`, `fast`, `off`), `template` (a jinja2 file).
+            `numerics` (`stable`, `literal`), `check` (`full`, `fast`, `off`), `lang` (`en`, `zh`: comments and docstrings), `template` (a jinja2 file).
 
     Returns:
         The emitted source with its certificate, callable as `value_and_grad`.
@@ -275,9 +293,21 @@ def compile_file(
 
 
 def compile_program(program: Program, options: Options) -> Compiled:
-    """Compile a program that a front end has read."""
-    with _collector_paused():
-        return _compile(program, options)
+    """Compile a program that a front end has read; it may be compiled again, with other options."""
+    values = [eqn.out for eqn in program.eqns]
+    before = [var.stage for var in values]
+    try:
+        with _collector_paused():
+            return _compile(program, options)
+    finally:
+        # What became a stage for one style need not be one for another.
+        for var, stage in zip(values, before, strict=True):
+            var.stage = stage
+
+
+def recompile(compiled: Compiled, **options: Any) -> Compiled:
+    """Compile the same program with other options."""
+    return compile_program(compiled.program, replace(compiled.options, **options))
 
 
 @contextmanager
@@ -292,14 +322,14 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def every_gate(compiled: Compiled) -> Emitted:
+def every_gate(compiled: Compiled) -> tuple[Emitted, Program]:
     """
     Emit a compiled program once more, as a script in which each gate has a statement of its own.
 
     Where the emitted file says `f = 1.0 / (1 + math.exp(-dot))` this one has a line for each part and a line for its gradient,
-    so that running it yields the number on every wire of the circuit.
+    so that running it yields the number on every wire of the circuit. The program it is printed from comes with it.
     """
-    options = replace(compiled.options, layout="script", style="notes", numerics="literal" if compiled.options.literal else "stable")
+    options = replace(compiled.options, layout="script", style="notes", lang="en", numerics="literal" if compiled.options.literal else "stable")
     values = [eqn.out for eqn in compiled.stages.eqns]
     before = [var.stage for var in values]
     try:
@@ -309,7 +339,7 @@ def every_gate(compiled: Compiled) -> Emitted:
             joint, forward, written = _differentiate(compiled.stages, options, _target(compiled.program, options))
         emitter = Emitter(joint, forward, written=written, target=_target(compiled.program, options), layout="script", style="notes")
         context = emitter.context()
-        return emitter.emitted(_render(replace(options, template=None), context, _header(emitter, context)))
+        return emitter.emitted(_render(replace(options, template=None), context, _header(emitter, context))), joint
     finally:
         for var, stage in zip(values, before, strict=True):
             var.stage = stage
@@ -344,7 +374,7 @@ def _compile(program: Program, options: Options) -> Compiled:
     if options.layout == "script":
         (options.examples or _complete_examples)(joint)
     progress("writing")
-    emitter = Emitter(joint, forward, written=written, target=language, layout=options.layout, style=options.style)
+    emitter = Emitter(joint, forward, written=written, target=language, layout=options.layout, style=options.style, lang=options.lang)
     context = emitter.context()
     notes = [*program.notes, *hazards, *_rename_notes(emitter.names.changed)]
     header = _header(emitter, context)
@@ -452,12 +482,20 @@ def _render(options: Options, context: Mapping[str, Any], header: Sequence[str])
     try:
         template = _template(path.read_text(encoding="utf-8"))
         docs = _docs(context)
-        text = template.render(**context, **docs, docstring="\n".join(header).rstrip() + ("\n" if len(header) > 1 else ""))
+        said = functools.partial(translate, options.lang)
+        docs = {key: said(text) for key, text in docs.items()}
+        docstring = "\n".join(map(said, header)).rstrip()
+        text = template.render(**context, **docs, said=said, docstring=docstring + ("\n" if len(header) > 1 else ""))
     except Exception as problem:  # noqa: BLE001  a template is a program of the user's, which may raise anything
         line = getattr(problem, "lineno", None)
         where = f"{path}:{line}" if line else str(path)
         raise error("E002", f"the template {where} can't be used: {problem}") from None
     return text.rstrip("\n") + "\n"
+
+
+def render_template(name: str, **context: Any) -> str:
+    """Render one of the templates that come with bpcompile."""
+    return _template((_template_folder() / name).read_text(encoding="utf-8")).render(**context)
 
 
 @cache

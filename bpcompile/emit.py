@@ -17,6 +17,7 @@ from bpcompile import dims
 from bpcompile.dims import show as show_dim
 from bpcompile.forms import Form, Prec
 from bpcompile.ir import Atom, Dim, Eqn, Lit, Logic, Output, Param, Program, Shape, Tree, Var, leaves, show_shape
+from bpcompile.messages import say, translate
 from bpcompile.naming import Names
 from bpcompile.ops.array import assumed
 from bpcompile.printer import Text, show
@@ -265,7 +266,7 @@ class _Body:
         parts = [t.within(p) for t, p in zip(texts, _spread(form.operands, len(texts)), strict=True)]
         for template in templates:
             code = template.format(*parts, out=name, **fresh)
-            self.place(eqn, Line(code, eqn.note))
+            self.place(eqn, Line(code, self.emitter.said(eqn.note)))
             self.statement.setdefault(eqn.out, code)
         self.env[eqn.out] = Text(name)
 
@@ -323,7 +324,7 @@ class _Body:
         if eqn.guard and self.target.forms == "math" and eqn.out in self.risky:
             conditions = [self._condition(c, taken) for c, taken in self.emitter.logic.tests(eqn.guard)]
             code = f"{text.within(Prec.OR)} if {' and '.join(conditions)} else 0.0"
-        self.place(eqn, Line(f"{name} {sign} {code}", _joined(eqn.note, self.emitter.shape_note(eqn))))
+        self.place(eqn, Line(f"{name} {sign} {code}", _joined(self.emitter.said(eqn.note), self.emitter.shape_note(eqn))))
         if sign == "=":
             self.statement[eqn.out] = f"{name} = {code}"
 
@@ -397,7 +398,7 @@ class _Backward(_Body):
     def enter(self, owner: Var | None) -> None:
         """Begin the block of a stage, unless it is the block at hand."""
         if owner is not None and owner is not self.block:
-            self.lines.append(Line("", f"backprop {self.forward.statement[owner]}", owner))
+            self.lines.append(Line("", say(self.emitter.lang, "code.backprop", stage=self.forward.statement[owner]), owner))
             self.block = owner
 
     def place(self, eqn: Eqn, line: Line) -> None:
@@ -424,9 +425,11 @@ class Emitter:
         layout: `function`, `split` or `script`.
         style: `code` or `notes`.
         written: The program before gates were spelled out for the target: what values are named after.
+        lang: The language of comments.
     """
 
-    def __init__(self, program: Program, forward: Program, *, written: Program, target: str, layout: str, style: str) -> None:
+    def __init__(self, program: Program, forward: Program, *, written: Program, target: str, layout: str, style: str, lang: str = "en") -> None:
+        self.lang = lang
         self.program = program
         self.forward = forward
         self.target = TARGETS[target]
@@ -514,6 +517,10 @@ class Emitter:
                 found.add(eqn.out)
         return found
 
+    def said(self, note: str) -> str:
+        """Return a note of an equation in the language of the comments."""
+        return translate(self.lang, note)
+
     def keeps_twin(self, twin: Var) -> bool:
         """Whether the adjoint of a value has a statement of its own even if only one place reads it."""
         return twin in self.program.gradients or twin.stage
@@ -576,7 +583,7 @@ class Emitter:
                     body.lines.append(
                         Line(
                             f"{name} = {self._constant(gradient, param.tree)}",
-                            f"no gradient reaches {self.inputs[param.tree].text}" if gradient.value == 0 else "",
+                            say(self.lang, "code.no-gradient", name=self.inputs[param.tree].text) if gradient.value == 0 else "",
                         )
                     )
                 elif body.env[gradient].text != name:

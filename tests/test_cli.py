@@ -219,6 +219,7 @@ def test_options_reach_the_compiler(compiler, expr, capsys):
         "numerics": "stable",
         "check": "fast",
         "template": template,
+        "lang": "en",
     }
 
 
@@ -227,7 +228,7 @@ def test_defaults(compiler, expr):
     settings = compiler.calls[0][2]
     del settings["progress"]
     nothing = dict.fromkeys(("wrt", "of", "at", "shapes", "numerics", "template"))
-    assert settings == {**nothing, "target": None, "layout": "function", "style": "code", "check": "full"}
+    assert settings == {**nothing, "target": None, "layout": "function", "style": "code", "check": "full", "lang": "en"}
 
 
 @pytest.mark.parametrize("flags", [["--at", "x=3"], ["--shape", "x=", "w="], ["--at", "x=3", "y=4"]])

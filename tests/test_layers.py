@@ -43,6 +43,7 @@ LAYERS = {
     "output": 7,
     "teaching": 7,
     "cli": 8,
+    "notebook": 8,
     "__init__": 8,
     "__main__": 8,
 }

@@ -13,11 +13,11 @@ import pytest
 from teaching_programs import ARRAYS, ROOT, SCALAR, SIX, example, of_text
 
 from bpcompile.cli import main
+from bpcompile.teaching.circuit import CHAR, SIZE, Circuit, Label, draw
+from bpcompile.teaching.picture import dot, raster, svg
 from bpcompile.teaching.worked import digits, run
 
 pytest.importorskip("pygraphviz", reason="pictures need the extra `draw`")
-from bpcompile.teaching.circuit import CHAR, SIZE, Circuit, Label, draw
-from bpcompile.teaching.picture import dot, raster, svg
 
 NS = {"s": "http://www.w3.org/2000/svg"}
 

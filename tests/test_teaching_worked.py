@@ -80,9 +80,9 @@ def test_every_gate_belongs_to_one_stage_and_every_stage_has_its_lines(worked):
 def test_stages_of_a_program_are_as_they_were_after_emitting_every_gate():
     worked = example("neuron")
     before = [eqn.out.stage for eqn in worked.compiled.stages.eqns]
-    text = every_gate(worked.compiled).text
+    text = every_gate(worked.compiled)[0].text
     assert [eqn.out.stage for eqn in worked.compiled.stages.eqns] == before
-    assert every_gate(worked.compiled).text == text
+    assert every_gate(worked.compiled)[0].text == text
 
 
 def test_labels_of_gates():

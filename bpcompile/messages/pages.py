@@ -2,8 +2,7 @@
 
 from typing import Final
 
-MESSAGES: Final = {
-    "page.forward": ("Forward pass", "前向传播"),
+MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "picture.title": ("Circuit of {name}", "{name} 的计算线路"),
     "picture.description": (
         "{gates} gates from left to right; above each wire its value, below it its gradient.",
@@ -12,4 +11,83 @@ MESSAGES: Final = {
     "picture.shape": ("shape", "形状"),
     "picture.value": ("value", "值"),
     "picture.gradient": ("gradient", "梯度"),
+    "picture.caption": (
+        "Values stand above the wires in bold green, gradients below them in slanted red. Where wires join in a dot, gradients add.",
+        "线上方的粗体绿色数字是值，下方的斜体红色数字是梯度。导线在圆点处汇合时，梯度相加。",
+    ),
+    "picture.caption.arrays": (
+        "Of an array: its shape, and the smallest, mean and largest element of the value (green) and of the gradient (red).",
+        "数组给出其形状，以及值（绿）和梯度（红）的最小、平均和最大元素。",
+    ),
+    "page.title": ("Backpropagation through {name}", "{name} 的反向传播"),
+    "page.title.sheet": ("Worksheet: backpropagation through {name}", "练习：{name} 的反向传播"),
+    "page.title.key": ("Answer key: backpropagation through {name}", "答案：{name} 的反向传播"),
+    "page.task.values": (
+        "Fill in the value of every stage, from left to right.",
+        "从左到右填出每一级的值。",
+    ),
+    "page.task.gradients": (
+        "Fill in the gradient below every wire, from right to left: local derivative times upstream gradient, added up where wires join.",
+        "从右到左填出每条线下方的梯度：局部梯度乘以上游梯度，汇合处相加。",
+    ),
+    "page.task.code": (
+        "Complete the lines of the backward pass. The numbers of the picture tell whether they are right.",
+        "补全反向传播的各行代码。可以用图中的数字核对。",
+    ),
+    "page.formula": ("The formula", "公式"),
+    "page.formula.column": ("formula", "公式"),
+    "page.inputs": ("The values", "取值"),
+    "page.inputs.try": ("Change a number and the page computes everything again.", "改动任一数字，页面会重新计算所有结果。"),
+    "page.inputs.reset": ("Reset", "恢复"),
+    "page.inputs.static": (
+        "These numbers are fixed: a browser cannot compute this program ({reason}).",
+        "这些数字是固定的：浏览器无法计算这个程序（{reason}）。",
+    ),
+    "page.picture": ("The circuit", "计算线路"),
+    "page.forward": ("Forward pass", "前向传播"),
+    "page.forward.lead": ("Each stage is computed from the ones before it.", "每一级由前面各级算出。"),
+    "page.backward": ("Backward pass", "反向传播"),
+    "page.backward.lead": (
+        "It starts with the gradient of {outputs} by itself, which is 1. Each gate multiplies its upstream gradient by its local derivative.",
+        "从 {outputs} 对自身的梯度 1 开始。每个门把传来的上游梯度乘以自己的局部梯度，再把乘积往回传。",
+    ),
+    "page.backward.lead.arrays": (
+        "It starts with a gradient of 1 for every element of {outputs}. A gradient has the shape of its variable, which often says how to multiply.",
+        "从 {outputs} 每个元素的梯度 1 开始。梯度的形状总与变量相同，往往只看形状就知道该怎样相乘。",
+    ),
+    "page.result": ("The gradients", "求得的梯度"),
+    "page.check": ("Checked by finite differences", "用有限差分检验"),
+    "page.check.lead": (
+        "Move one input a little to both sides and see how much the output moves; that needs no derivative rule at all.",
+        "把一个输入向两侧各移动一点，看输出变化多少；这完全不用求导法则。",
+    ),
+    "page.check.lead.arrays": (
+        "Move one input a little along a direction, to both sides, and see how much the output moves; beside it stands the gradient along that direction.",
+        "让一个输入沿某个方向向两侧各移动一点，看输出变化多少；旁边是梯度沿该方向的分量。",
+    ),
+    "page.check.agrees": ("agrees", "一致"),
+    "page.check.differs": ("differs", "不一致"),
+    "page.code": ("The whole code", "完整代码"),
+    "page.certificate": ("The certificate", "检验结果"),
+    "page.certificate.off": ("Not checked.", "未检验。"),
+    "page.stage": ("stage", "级"),
+    "page.value": ("value", "值"),
+    "page.code.column": ("code", "代码"),
+    "page.line": ("line {number}", "第 {number} 行"),
+    "page.to": ("to", "传给"),
+    "page.local": ("local derivative", "局部梯度"),
+    "page.upstream": ("upstream", "上游梯度"),
+    "page.product": ("product", "乘积"),
+    "page.variable": ("variable", "变量"),
+    "page.gradient": ("gradient", "梯度"),
+    "page.shapes": ("shapes", "形状"),
+    "page.measured": ("measured", "测得"),
+    "page.computed": ("computed", "算得"),
+    "page.undo": ("Undo {stage}", "回传到 {stage}"),
+    "page.merged": ("This step has no line of its own: it is part of the next one.", "这一步没有单独的代码行，已并入下一行。"),
+    "page.total": ("Together: {sum}", "合计：{sum}"),
+    "page.footer": ("Printed by bpcompile from the program that also emitted the code.", "本页与代码由 bpcompile 从同一个程序生成。"),
+    "page.open": ("to be filled in", "待填"),
+    "page.skip": ("To the backward pass", "跳到反向传播"),
+    "page.contents": ("Contents", "目录"),
 }

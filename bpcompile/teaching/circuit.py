@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, Literal
 
-import numpy as np
-
 from bpcompile.diagnostics import error
 from bpcompile.ir import show_shape
 from bpcompile.messages import say
-from bpcompile.teaching.worked import Gate, Stage, Wire, Worked, digits, spread
+from bpcompile.teaching.worked import Gate, Stage, Wire, Worked, shown
 
 #: Width of a character and height of a line, at the size that labels are set in.
 CHAR: Final = 7.3
@@ -64,13 +62,13 @@ class Dot:
 
 @dataclass(slots=True)
 class Outline:
-    """A gate (round) or a stage (a box)."""
+    """A gate (round), a stage (a box), or a number to be filled in."""
 
     x: float
     y: float
     width: float
     height: float
-    kind: Literal["gate", "stage"]
+    kind: Literal["gate", "stage", "blank"]
 
 
 Mark = Label | Curve | Dot | Outline
@@ -118,7 +116,7 @@ def draw(worked: Worked, *, collapse: bool = False, lang: str = "en", blank: str
         worked: The program at a point.
         collapse: One gate a stage, instead of boxes around the gates of a stage.
         lang: The language of the text alternatives.
-        blank: `gradients` or `values` draws empty boxes in place of those numbers.
+        blank: `gradients` draws empty boxes in their place; `values` does, and leaves the gradients out.
 
     Raises:
         CompileError: E021 pygraphviz is not installed.
@@ -143,10 +141,11 @@ class _Request:
         used = {w for node in self.nodes for w in (*node.inputs, node.out)}
         wires = [w for w in worked.wires if w in used or w.is_output]
         self.inputs = [w for w in worked.inputs if w in wires]
-        self.labels = {w: _Labels(w, self._readers(w), value=not self.hides_value(w), gradient=not self.hides_gradient(w)) for w in wires}
+        self.labels = {w: self._labels(w) for w in wires}
 
-    def _readers(self, wire: Wire) -> int:
-        return sum(w is wire for node in self.nodes for w in node.inputs)
+    def _labels(self, wire: Wire) -> _Labels:
+        readers = sum(w is wire for node in self.nodes for w in node.inputs)
+        return _Labels(wire, readers, value=not self.hides_value(wire), gradient=None if self.blank == "values" else not self.hides_gradient(wire))
 
     def hides_value(self, wire: Wire) -> bool:
         """Whether a value is left for the reader to fill in."""
@@ -154,7 +153,7 @@ class _Request:
 
     def hides_gradient(self, wire: Wire) -> bool:
         """Whether a gradient is left for the reader to fill in: all but the one that everything starts from."""
-        return self.blank == "gradients" and not (wire.is_output and not wire.readers)
+        return self.blank == "values" or (self.blank == "gradients" and not (wire.is_output and not wire.readers))
 
     def wire_title(self, wire: Wire) -> str:
         """Return what a screen reader says of a wire."""
@@ -199,7 +198,7 @@ def _commutes(gate: Gate) -> bool:
 class _Labels:
     """The texts of one wire and the room that they take; the wire itself runs through the middle of it."""
 
-    def __init__(self, wire: Wire, readers: int, *, value: bool, gradient: bool) -> None:
+    def __init__(self, wire: Wire, readers: int, *, value: bool, gradient: bool | None) -> None:
         self.wire = wire
         self.joins = readers > 1
         self.above: list[tuple[str, str]] = []
@@ -210,34 +209,34 @@ class _Labels:
         if wire.is_array:
             self.above.append((show_shape(wire.var.shape), "shape"))
         self.above.append((shown(wire.value) if value else _BLANK, "value"))
-        if wire.gradient is not None:
+        if wire.gradient is not None and gradient is not None:
             self.below.append((shown(wire.gradient) if gradient else _BLANK, "gradient"))
+        self.joins &= bool(self.below)
         longest = max(len(text) for text, _ in (*self.above, *self.below))
         self.name_width = (len(self.left) * CHAR + 8) if self.left else 0.0
-        self.width = max(longest * CHAR + 8, 40.0) + self.name_width + (22 if self.joins and wire.gradient is not None else 0)
+        self.width = max(longest * CHAR + 8, 40.0) + self.name_width + (22 if self.joins else 0)
         self.half = max(len(self.above) * LINE, len(self.below) * LINE) + 5
 
     def place(self, x: float, y: float) -> list[Mark]:
         """Return the marks of the wire around its middle."""
         left, right = x - self.width / 2, x + self.width / 2
         start = left + self.name_width
-        joined = 22 if self.joins and self.wire.gradient is not None else 0
+        joined = 22 if self.joins else 0
         middle = (start + right - joined) / 2
         marks: list[Mark] = [Curve([(start, y), (start, y), (right, y), (right, y)])]
         if self.left:
             marks.append(Label(left + self.name_width - 6, y + 4, self.left, "name", "end"))
-        for i, (text, kind) in enumerate(reversed(self.above)):
-            marks.append(Label(middle, y - 5 - i * LINE, text, kind))
-        for i, (text, kind) in enumerate(self.below):
-            marks.append(Label(middle, y + LINE + 1 + i * LINE, text, kind))
+        marks += [_number(middle, y - 5 - i * LINE, text, kind) for i, (text, kind) in enumerate(reversed(self.above))]
+        marks += [_number(middle, y + LINE + 1 + i * LINE, text, kind) for i, (text, kind) in enumerate(self.below)]
         if joined:
             marks += [Dot(right, y), Label(right - 4, y + LINE + 1, "+=", "sum", "end")]
         return marks
 
 
-def shown(value: Any) -> str:
-    """Write a number, or what is known of an array."""
-    return spread(value) if np.ndim(value) else digits(value)
+def _number(x: float, y: float, text: str, kind: str) -> Mark:
+    if text == _BLANK:
+        return Outline(x - 3 * CHAR, y - 10, 6 * CHAR, 12, "blank")
+    return Label(x, y, text, kind)
 
 
 class _Layout:

@@ -21,9 +21,10 @@ from bpcompile.ir import Eqn, Param, Program, Tree, Var
 _TRIES: Final = 400
 _WHOLE: Final = (-4, -3, -2, -1, 1, 2, 3, 4, 5)
 _HALVES: Final = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
-#: Every value and gradient that is not 0 lies between these.
-_SMALLEST: Final = 1e-3
-_LARGEST: Final = 1e3
+#: Values and gradients lie between these, or are 0; `_HUGE` none may exceed.
+_SMALLEST: Final = 0.02
+_LARGEST: Final = 100
+_HUGE: Final = 1e3
 #: Operands of a choice differ by at least this.
 _APART: Final = 0.25
 _SIZES: Final = (3, 2, 4, 5, 6, 7)
@@ -105,13 +106,13 @@ def _flaws(program: Program) -> float:
     except (ValueError, ArithmeticError):
         return math.inf
     numbers = [v for v in values.values() if isinstance(v, int | float) and not isinstance(v, bool)]
-    if any(not math.isfinite(v) or abs(v) > _LARGEST for v in numbers):
+    if any(not math.isfinite(v) or abs(v) > _HUGE for v in numbers):
         return math.inf
     if not all(_is_clear(eqn, values) for eqn in program.eqns if eqn.prim.kinks or eqn.prim.result == "bool"):
         return math.inf
     given = [inputs[v] for p in program.params if p.seed is None for v in p.leaves()]
     repeated = max(0, min(len(given), len(_WHOLE)) - len(set(given)))  # different numbers show which is which
-    return repeated + sum(0 < abs(v) < _SMALLEST for v in numbers)
+    return repeated + sum(0 < abs(v) < _SMALLEST or abs(v) > _LARGEST for v in numbers)
 
 
 def _is_clear(eqn: Eqn, values: Mapping[Var, Any]) -> bool:

@@ -81,7 +81,7 @@ def row(*parts: Formula | str, prec: Prec = Prec.ATOM) -> Formula:
     mathml, latex = [], []
     for part in parts:
         if isinstance(part, str):
-            mathml.append(f"<mo>{escape(part)}</mo>")
+            mathml.append(f"<mo>{escape(part).replace('·', '⋅')}</mo>")
             latex.append(_LATEX_OPERATORS.get(part, part))
         else:
             mathml.append(part.mathml)
@@ -135,7 +135,7 @@ def name(text: str) -> Formula:
     elif len(text) == 1:
         mathml, latex = f"<mi>{escape(text)}</mi>", text
     else:
-        mathml, latex = f"<mi>{escape(text)}</mi>", rf"\mathit{{{_escaped(text)}}}"
+        mathml, latex = f"<mi>{escape(text)}</mi>", rf"\mathit{{{escaped(text)}}}"
     if not index:
         return Formula(mathml, latex)
     return Formula(f"<msub>{mathml}<mn>{index}</mn></msub>", f"{latex}_{{{index}}}")
@@ -169,7 +169,7 @@ def rounded(text: str) -> Formula:
 
 def code(text: str) -> Formula:
     """Typeset what has no mathematical notation as code."""
-    return Formula(f"<mtext>{escape(text)}</mtext>", rf"\texttt{{{_escaped(text)}}}")
+    return Formula(f"<mtext>{escape(text)}</mtext>", rf"\texttt{{{escaped(text)}}}")
 
 
 def partial(top: Formula, bottom: Formula) -> Formula:
@@ -177,8 +177,25 @@ def partial(top: Formula, bottom: Formula) -> Formula:
     return fraction(row("∂", top), row("∂", bottom))
 
 
-def _escaped(text: str) -> str:
-    return re.sub(r"([_%&#${}])", r"\\\1", text)
+def escaped(text: str) -> str:
+    """Return text as LaTeX shows it in running text or in `\\texttt`."""
+    text = text.replace("\\", r"\textbackslash ")
+    text = re.sub(r"([_%&#${}])", r"\\\1", text)
+    for char, command in (
+        ("^", r"\^{}"),
+        ("~", r"\~{}"),
+        ("−", "-"),
+        ("←", r"$\leftarrow$"),
+        ("σ", r"$\sigma$"),
+        ("²", r"$^2$"),
+        ("·", r"$\cdot$"),
+        ("Σ", r"$\Sigma$"),
+        ("³", "$^3$"),
+        ("⁻", "$^-$"),
+        ("¹", "$^1$"),
+    ):
+        text = text.replace(char, command)
+    return text
 
 
 def typeset(result: Operand | Atom, eqns: Sequence[Eqn], known: Mapping[Var, Formula]) -> Formula:
@@ -216,14 +233,14 @@ def operation(eqn: Eqn, operands: Sequence[Formula]) -> Formula:
         plain = re.compile(r"</?m\w+>")
         texts = [Text(plain.sub("", o.mathml).replace("−", "-"), o.prec) for o in operands]
         shown = show(eqn.prim.name, form, texts)
-        return Formula(f"<mtext>{shown.text}</mtext>", rf"\texttt{{{_escaped(shown.text)}}}", shown.prec)
+        return Formula(f"<mtext>{shown.text}</mtext>", rf"\texttt{{{escaped(shown.text)}}}", shown.prec)
     return _call(function(eqn.prim.symbol or eqn.prim.name), operands)
 
 
 def function(text: str) -> Formula:
     """Typeset the name of a function."""
     upright = ' mathvariant="normal"' if len(text) == 1 else ""
-    return Formula(f"<mi{upright}>{escape(text)}</mi>", _FUNCTIONS.get(text, rf"\operatorname{{{_escaped(text)}}}"))
+    return Formula(f"<mi{upright}>{escape(text)}</mi>", _FUNCTIONS.get(text, rf"\mathrm{{{escaped(text)}}}"))
 
 
 _FUNCTIONS: Final = {n: f"\\{n}" for n in "exp log sin cos tan sinh cosh tanh max min".split()} | {"σ": r"\sigma"}
@@ -277,7 +294,7 @@ _NOTATION: Final[dict[str, Callable[..., Formula]]] = {
     "exp": _exponential,
     "sqrt": lambda x: Formula(f"<msqrt>{x.mathml}</msqrt>", rf"\sqrt{{{x.latex}}}"),
     "cbrt": lambda x: Formula(f"<mroot>{x.mathml}<mn>3</mn></mroot>", rf"\sqrt[3]{{{x.latex}}}"),
-    "abs": lambda x: Formula(f"<mrow><mo>|</mo>{x.mathml}<mo>|</mo></mrow>", rf"\left|{x.latex}\right|"),
+    "abs": lambda x: Formula(f"<mrow><mo>|</mo>{x.mathml}<mo>|</mo></mrow>", rf"\lvert {x.latex} \rvert"),
     "select": _cases,
     "copy": lambda x: x,
     "lt": _comparison("<", "≥"),

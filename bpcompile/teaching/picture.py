@@ -12,8 +12,9 @@ from html import escape
 from typing import Any, Final
 
 from bpcompile.diagnostics import error
-from bpcompile.teaching.circuit import SIZE, Circuit, Curve, Dot, Label, Mark, Outline, shown
-from bpcompile.teaching.worked import Wire, Worked
+from bpcompile.teaching.circuit import SIZE, Circuit, Curve, Dot, Label, Mark, Outline
+from bpcompile.teaching.formula import escaped
+from bpcompile.teaching.worked import Wire, Worked, shown
 
 INK: Final = "#24292f"
 GREEN: Final = "#116329"
@@ -26,20 +27,21 @@ _LARGE: Final = {"sign": 15, "stage": 11, "order": 9}
 _FONT: Final = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
 
 STYLE: Final = f"""\
-text {{ font: {SIZE}px {_FONT}; fill: {INK}; }}
-.name {{ font-weight: bold; }}
-.shape, .stage {{ fill: {GREY}; }}
-.value {{ fill: {GREEN}; font-weight: bold; }}
-.gradient {{ fill: {RED}; font-style: italic; }}
-.sum {{ fill: {RED}; font-weight: bold; }}
-.sign {{ font-size: {_LARGE["sign"]}px; }}
-.stage {{ font-size: {_LARGE["stage"]}px; }}
-.order {{ font-size: {_LARGE["order"]}px; fill: {GREY}; }}
-path {{ fill: none; stroke: {INK}; stroke-width: 1.2; stroke-linecap: round; }}
-.dot {{ fill: {INK}; }}
-.box {{ fill: #f3f6fa; stroke: #8c959f; stroke-dasharray: 4 3; }}
-.round {{ fill: #ffffff; stroke: {INK}; stroke-width: 1.4; }}
-.lit path, .lit .round {{ stroke-width: 3; stroke: #0550ae; }}"""
+.circuit text {{ font: {SIZE}px {_FONT}; fill: {INK}; }}
+.circuit .name {{ font-weight: bold; }}
+.circuit .shape, .circuit .stage {{ fill: {GREY}; }}
+.circuit .value {{ fill: {GREEN}; font-weight: bold; }}
+.circuit .gradient {{ fill: {RED}; font-style: italic; }}
+.circuit .sum {{ fill: {RED}; font-weight: bold; }}
+.circuit .sign {{ font-size: {_LARGE["sign"]}px; }}
+.circuit .stage {{ font-size: {_LARGE["stage"]}px; }}
+.circuit .order {{ font-size: {_LARGE["order"]}px; fill: {GREY}; }}
+.circuit path {{ fill: none; stroke: {INK}; stroke-width: 1.2; stroke-linecap: round; }}
+.circuit .dot {{ fill: {INK}; }}
+.circuit .box {{ fill: #f3f6fa; stroke: #8c959f; stroke-dasharray: 4 3; }}
+.circuit .blank {{ fill: #ffffff; stroke: {GREY}; }}
+.circuit .round {{ fill: #ffffff; stroke: {INK}; stroke-width: 1.4; }}
+.circuit .lit path, .circuit .lit .round {{ stroke-width: 3; stroke: #0550ae; }}"""
 
 
 def svg(circuit: Circuit, *, ident: str = "circuit") -> str:
@@ -79,7 +81,7 @@ def _svg_mark(mark: Mark) -> str:
         case Dot():
             return f'<circle class="dot" cx="{_px(mark.x)}" cy="{_px(mark.y)}" r="3.5"/>'
         case Outline():
-            kind, radius = ("box", 8.0) if mark.kind == "stage" else ("round", mark.height / 2)
+            kind, radius = {"stage": ("box", 8.0), "gate": ("round", mark.height / 2), "blank": ("blank", 1.0)}[mark.kind]
             place = f'x="{_px(mark.x)}" y="{_px(mark.y)}" width="{_px(mark.width)}" height="{_px(mark.height)}"'
             return f'<rect class="{kind}" {place} rx="{_px(radius)}"/>'
 
@@ -120,7 +122,7 @@ def raster(circuit: Circuit, kind: str, *, dpi: int = 144) -> bytes:
 
 
 def _paint(axes: Any, mark: Mark, depth: int) -> None:
-    from matplotlib.patches import Circle, FancyBboxPatch, PathPatch  # noqa: PLC0415  loaded by now
+    from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Rectangle  # noqa: PLC0415  loaded by now
     from matplotlib.path import Path  # noqa: PLC0415  see above
 
     match mark:
@@ -146,6 +148,9 @@ def _paint(axes: Any, mark: Mark, depth: int) -> None:
             axes.add_patch(Circle((mark.x, mark.y), 3.5, facecolor=INK, linewidth=0, zorder=depth))
         case Outline():
             stage = mark.kind == "stage"
+            if mark.kind == "blank":
+                axes.add_patch(Rectangle((mark.x, mark.y), mark.width, mark.height, facecolor="white", edgecolor=GREY, linewidth=1, zorder=depth))
+                return
             if mark.width == mark.height:
                 centre = (mark.x + mark.width / 2, mark.y + mark.height / 2)
                 axes.add_patch(Circle(centre, mark.height / 2, facecolor="white", edgecolor=INK, linewidth=1.4, zorder=depth))
@@ -164,6 +169,37 @@ def _paint(axes: Any, mark: Mark, depth: int) -> None:
                     zorder=depth,
                 )
             )
+
+
+def tikz(circuit: Circuit) -> str:
+    """Write a circuit as a TikZ picture, 1 pixel being 0.75 bp."""
+    lines = [r"\begin{tikzpicture}[x=0.75bp, y=-0.75bp, line width=0.6bp, inner sep=0]"]
+    for group in circuit.groups:
+        lines += [_tikz_mark(mark) for mark in group.marks]
+    return "\n".join([*lines, r"\end{tikzpicture}"])
+
+
+def _tikz_mark(mark: Mark) -> str:
+    match mark:
+        case Label():
+            anchor = {"start": "base west", "middle": "base", "end": "base east"}[mark.anchor]
+            font = ("\\bfseries" if mark.kind in _BOLD else "") + ("\\itshape" if mark.kind in _SLANTED else "")
+            size = 0.75 * _LARGE.get(mark.kind, SIZE)
+            text = escaped(mark.text.replace("∗", "*"))
+            look = rf"anchor={anchor}, text={mark.kind}, font=\ttfamily{font}\fontsize{{{size:g}}}{{{size:g}}}\selectfont"
+            return rf"\node[{look}] at ({_px(mark.x)},{_px(mark.y)}) {{{text}}};"
+        case Curve():
+            points = [f"({_px(x)},{_px(y)})" for x, y in mark.points]
+            parts = [f".. controls {points[i]} and {points[i + 1]} .. {points[i + 2]}" for i in range(1, len(points) - 2, 3)]
+            return rf"\draw {points[0]} {' '.join(parts)};"
+        case Dot():
+            return rf"\fill ({_px(mark.x)},{_px(mark.y)}) circle [radius=2.6bp];"
+        case Outline():
+            stage = mark.kind == "stage"
+            corner = {"stage": 6.0, "gate": 0.75 * mark.height / 2 - 0.1, "blank": 0.5}[mark.kind]
+            look = "draw=stage, dashed, fill=box" if stage else "draw, fill=white"
+            far = f"({_px(mark.x + mark.width)},{_px(mark.y + mark.height)})"
+            return rf"\draw[{look}, rounded corners={corner:g}bp] ({_px(mark.x)},{_px(mark.y)}) rectangle {far};"
 
 
 def dot(worked: Worked) -> str:

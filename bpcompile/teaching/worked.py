@@ -9,7 +9,7 @@ that the first text does not name; where both name a value they must agree.
 >>> compiled = compile_gradient("x = 3\\ny = -4\\nf = x * y + x", layout="script", style="notes", check="off")
 >>> worked = work(compiled)
 >>> [(wire.name, wire.value, wire.gradient) for wire in worked.inputs]
-[('x', 3, -3.0), ('y', -4, 3)]
+[('x', 3, -3), ('y', -4, 3)]
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from bpcompile.compiler import Compiled, every_gate
 from bpcompile.diagnostics import error
 from bpcompile.emit import Emitted, Line
 from bpcompile.forms import Form
-from bpcompile.ir import Builder, Eqn, Lit, Operand, Param, Tree, Var, leaves
+from bpcompile.ir import Builder, Eqn, Lit, Operand, Param, Program, Tree, Var, leaves
+from bpcompile.messages import LANGUAGES, say
 from bpcompile.primitive import Primitive, Zero
 from bpcompile.reverse import active_vars
 from bpcompile.teaching import formula
@@ -37,7 +38,8 @@ from bpcompile.teaching.formula import Formula
 
 #: Two runs of the same operations in another order differ by rounding.
 _ROUNDING: Final = 1e-9
-_MARK: Final = "# forward pass\n"
+#: The line between the example values and the program, in any language.
+_MARK: Final = re.compile(rf"^# (?:{'|'.join(say(lang, 'code.forward') for lang in LANGUAGES)})$", re.MULTILINE)
 _SIGNS: Final = {"*": "∗", "-": "−", "**": "^", "%": "mod"}
 _EXPONENT: Final = str.maketrans("0123456789-.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·")
 
@@ -85,12 +87,14 @@ class Contribution:
 
     Attributes:
         wire: The operand.
+        place: Which operand it is.
         local: The local derivative, typeset; None where the gate moves elements about and has none.
         local_value: The same as a number.
         product: Local derivative times upstream gradient.
     """
 
     wire: Wire
+    place: int
     local: Formula | None
     local_value: float | None
     product: float | None
@@ -105,6 +109,11 @@ class Gate:
     out: Wire
     code: str
     contributions: list[Contribution] = field(default_factory=list)
+
+    @property
+    def places(self) -> list[int]:
+        """The operands that the contributions belong to."""
+        return [c.place for c in self.contributions]
 
     @property
     def primitive(self) -> Primitive:
@@ -182,6 +191,7 @@ class Worked:
         outputs: The output wires.
         backward: The lines of the backward pass, with the comment lines between them.
         detail: The code with a line for each gate.
+        joint: The program that it was printed from.
     """
 
     compiled: Compiled
@@ -192,6 +202,7 @@ class Worked:
     outputs: list[Wire]
     backward: list[Statement]
     detail: Emitted
+    joint: Program
 
     @property
     def wires(self) -> list[Wire]:
@@ -222,7 +233,7 @@ def work(compiled: Compiled) -> Worked:
     if compiled.emitted.layout != "script":
         msg = "a worked example needs layout `script`"
         raise ValueError(msg)
-    detail = every_gate(compiled)
+    detail, joint = every_gate(compiled)
     space = run(detail.text)
     page = run(compiled.source)
     emitted = compiled.emitted
@@ -262,7 +273,7 @@ def work(compiled: Compiled) -> Worked:
     header = f"{', '.join(emitted.outputs)}({', '.join(n for _, n in emitted.params)})"
     inputs = [wires[v] for p, _ in emitted.params for v in p.leaves()]
     results = [wires[o.atom] for o in program.outputs if isinstance(o.atom, Var)]
-    return Worked(compiled, header, inputs, gates, stages, list(dict.fromkeys(results)), backward, detail)
+    return Worked(compiled, header, inputs, gates, stages, list(dict.fromkeys(results)), backward, detail, joint)
 
 
 def run(text: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -276,7 +287,9 @@ def run(text: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
     Raises:
         CompileError: E020 the point lies outside the domain.
     """
-    head, mark, body = text.partition(_MARK)
+    mark = _MARK.search(text)
+    start = mark.start() if mark else 0
+    head, body = text[:start], text[start:]
     body = re.sub(r"^print\(.*\)$", "", body, flags=re.MULTILINE)
     space: dict[str, Any] = {"__name__": "bpcompile_page"}
     try:
@@ -284,7 +297,7 @@ def run(text: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             exec(_compiled(head), space)  # noqa: S102  our own text
             space.update(values or {})
-            exec(_compiled(mark + body), space)  # noqa: S102  our own text
+            exec(_compiled(body), space)  # noqa: S102  our own text
     except (ValueError, ArithmeticError) as fault:
         raise error("E020", f"the example point lies outside the domain: {fault}", help="`--at` gives another point") from None
     return space
@@ -323,21 +336,21 @@ def _contributions(gate: Gate, active: set[Var]) -> list[Contribution]:
         if not isinstance(operand, Wire) or operand.var not in active or isinstance(eqn.prim.vjp[i], Zero) or operand.gradient is None:
             continue
         if eqn.prim.shape is not None:
-            found.append(Contribution(operand, None, None, None))
+            found.append(Contribution(operand, i, None, None, None))
             continue
         local_value = product = None
         if not operand.is_array and not gate.out.is_array:
             values = [o.value if isinstance(o, Wire) else o for o in gate.operands]
             try:
-                local_value = float(_local(eqn.prim, i, gate.out.value, values, eqn.params))
+                local_value = float(local_derivative(eqn.prim, i, gate.out.value, values, eqn.params))
                 product = local_value * float(upstream)
             except (ValueError, ArithmeticError):
                 local_value = product = math.nan
-        found.append(Contribution(operand, _local_formula(gate, i), local_value, product))
+        found.append(Contribution(operand, i, _local_formula(gate, i), local_value, product))
     return found
 
 
-def _local(primitive: Primitive, i: int, answer: Any, operands: Sequence[Any], params: Mapping[str, Any]) -> Any:
+def local_derivative(primitive: Primitive, i: int, answer: Any, operands: Sequence[Any], params: Mapping[str, Any]) -> Any:
     """Return the local derivative as a lecture writes it; what `answer` and the operands are decides what it is."""
     if primitive.textbook is not None:
         return primitive.textbook[i](answer, *operands, **params)
@@ -350,7 +363,7 @@ def _local_formula(gate: Gate, i: int) -> Formula:
     operands: list[Operand] = [Var(name=o.name) if isinstance(o, Wire) else o for o in gate.operands]
     answer = Var(name=gate.out.name)
     with Builder() as builder:
-        result = _local(gate.primitive, i, answer, operands, gate.eqn.params)
+        result = local_derivative(gate.primitive, i, answer, operands, gate.eqn.params)
     known = {v: formula.name(v.name or "") for v in (answer, *operands) if isinstance(v, Var)}
     return formula.typeset(result, builder.eqns, known)
 
@@ -359,7 +372,7 @@ def _statements(compiled: Compiled) -> dict[int, Statement]:
     """Find each line of the program in the text; by identity, for two lines may read the same."""
     rows = compiled.source.split("\n")
     found: dict[int, Statement] = {}
-    at = next((i + 1 for i, text in enumerate(rows) if text == _MARK.strip()), 0)
+    at = next((i + 1 for i, text in enumerate(rows) if _MARK.fullmatch(text)), 0)
     for line in [*compiled.emitted.forward, *compiled.emitted.backward]:
         want = line.code or f"# {line.comment}"
         for i in range(at, len(rows)):
@@ -452,6 +465,11 @@ def spread(value: Any) -> str:
     """Write an array as its smallest, mean and largest element."""
     array = np.asarray(value, dtype=float)
     return " ".join(digits(x) for x in (array.min(), array.mean(), array.max())) if array.size else ""
+
+
+def shown(value: Any) -> str:
+    """Write a number, or what is known of an array."""
+    return spread(value) if np.ndim(value) else digits(value)
 
 
 def _difference(worked: Worked, wire: Wire) -> Difference:
