@@ -57,7 +57,7 @@ _VANISHED: Final = 1e-100
 #: Work (equations times points) that exploring and edge points may take.
 _WORK: Final = 200_000
 #: Multiplications that one run at 50 digits, and one in double precision, of a program with axes may take.
-_HIGH_WORK: Final = 120_000
+_HIGH_WORK: Final = 500_000
 _DOUBLE_WORK: Final = 100_000_000
 #: Branches never taken that are named.
 _LISTED: Final = 4

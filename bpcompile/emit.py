@@ -452,6 +452,7 @@ class Emitter:
         self.gradient_names: list[tuple[Param, str]] = []
         self.twin_names: dict[Var, str] = {}
         self._twins: dict[Var, bool] = {}
+        self._sizes: dict[str, int] | None = None
         #: Checks of sizes such as 4*H, after the lines that read H.
         self.composite: list[Line] = []
         self._named: set[Var] = set()
@@ -700,11 +701,26 @@ class Emitter:
         """Return an example of an array that has none: random numbers, the same on every run; sizes that have no number get one."""
         if param.example is not None or not isinstance(param.tree, Var) or not param.tree.shape:
             return ""
-        names = dict.fromkeys(name for _, var in self._arrays() for dim in var.shape for name in dims.names(dim))
-        sizes = {name: _SIZES[i % len(_SIZES)] for i, name in enumerate(names)}
-        shape = show_shape(tuple(dims.substitute(dim, sizes) for dim in param.tree.shape))
+        shape = show_shape(tuple(dims.substitute(dim, self._example_sizes()) for dim in param.tree.shape))
         generator = f"np.random.default_rng({seed + 1})"
-        return f"{generator}.standard_normal({shape})" if param.tree.dtype == "float" else f"{generator}.integers(0, 2, {shape})"
+        if param.tree.dtype != "float":
+            return f"{generator}.integers(0, 2, {shape})"
+        # A logarithm or a root wants positive numbers.
+        anywhere = all(not eqn.prim.domain for eqn in self.forward.eqns)
+        return f"{generator}.standard_normal({shape})" if anywhere else f"{generator}.uniform(0.5, 1.5, {shape})"
+
+    def _example_sizes(self) -> dict[str, int]:
+        """Return numbers for the names of sizes with which every operation works."""
+        if self._sizes is None:
+            from bpcompile.array_oracle import choose_sizes  # noqa: PLC0415  brings mpmath, and only pages draw arrays
+            from bpcompile.oracle import Unsupported  # noqa: PLC0415
+
+            try:
+                self._sizes = choose_sizes(self.forward)
+            except Unsupported:
+                names = dict.fromkeys(name for _, var in self._arrays() for dim in var.shape for name in dims.names(dim))
+                self._sizes = {name: _SIZES[i % len(_SIZES)] for i, name in enumerate(names)}
+        return self._sizes
 
     def _arrays(self) -> list[tuple[str, Var]]:
         return [(n, p.tree) for p, n in zip(self.params, self.names.params, strict=True) if isinstance(p.tree, Var)]

@@ -1,7 +1,9 @@
 """Max-pooling over squares of two by two: the gradient goes to the largest element of each square."""
 
+import numpy as np
 
-def pool(x: "N C 2*H 2*W", like: "H W"):
-    squares = x.reshape(x.shape[0], x.shape[1], like.shape[0], 2, like.shape[1], 2)
-    out = squares.max(axis=(3, 5))
+
+def pool(x: "N C H W"):
+    squares = np.lib.stride_tricks.sliding_window_view(x, (2, 2), axis=(2, 3))[:, :, ::2, ::2]
+    out = squares.max(axis=(4, 5))
     return out
