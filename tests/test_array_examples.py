@@ -194,8 +194,8 @@ def test_softmax_and_cross_entropy_are_probabilities_minus_targets():
 def test_weights_shared_over_time_collect_their_gradients():
     text = (FOLDER / "recurrent_grad.py").read_text("utf-8")
     for weight in ("dWx", "dWh", "db"):
-        assert len(re.findall(rf"^    {weight} = ", text, re.M)) == 1
-        assert len(re.findall(rf"^    {weight} \+= ", text, re.M)) == 3
+        assert len(re.findall(rf"^    {weight} = ", text, re.MULTILINE)) == 1
+        assert len(re.findall(rf"^    {weight} \+= ", text, re.MULTILINE)) == 3
 
 
 # -- what drives them -----------------------------------------------------------------------------------------------------
