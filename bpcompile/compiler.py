@@ -418,13 +418,13 @@ def _differentiate(stages: Program, options: Options, language: str) -> tuple[Pr
         joint = verified(merge_sums(absorb(multiply_inside(joint))))
     joint = verified(share(find_guards(joint)))
     joint = verified(find_guards(eliminate_dead(joint)))
-    if options.check != "off":
-        check_guards(joint)
     if target == "numpy":
         joint = verified(find_guards(eliminate_dead(share(guard_branches(keep_type(joint)), eager=True))))
         joint = verified(find_guards(eliminate_dead(share(broadcast_late(joint, keep_stages=not compact)))))
         if upstream and not any(v.shape for v in joint.inputs()):
             joint = verified(spread_constants(joint))
+    if options.check != "off":
+        check_guards(joint)
     return joint, eliminate_dead(_without_gradients(joint)), written
 
 

@@ -575,8 +575,7 @@ def check_program(sample: programs.Sample, *, target: str, style: str, numerics:
     # Lecture style writes the textbook's local gradients, which cancel where the stable ones do not.
     literal = numerics == "literal" or style == "notes"
     emitted = compiled.emitted
-    if target == "python":
-        check_guards(compiled.gradient)
+    check_guards(compiled.gradient)
     positions = {name: i for i, name in enumerate(sample.inputs)}
     order = [param.name for param, _ in emitted.params]
     assert set(order) <= set(positions), (order, sample)
