@@ -25,8 +25,6 @@ from bpcompile.targets import TARGETS, import_lines
 _WIDTH: Final = 88
 #: A comment further right than this is not aligned with its neighbours.
 _FAR: Final = 56
-#: What sizes are on a page that shows an example, one after another.
-_SIZES: Final = (4, 3, 2, 5, 6)
 #: From this many adjoints on, those of nameless temporaries share names.
 _MANY: Final = 50
 #: What gives an array even of floats: `np.where`, `np.full_like`, SciPy's `polygamma`.
@@ -694,7 +692,8 @@ class Emitter:
         if param.example is not None or not isinstance(param.tree, Var) or not param.tree.shape:
             return ""
         names = dict.fromkeys(name for _, var in self._arrays() for dim in var.shape for name in dims.names(dim))
-        sizes = {name: _SIZES[i % len(_SIZES)] for i, name in enumerate(names)}
+        # Each another one, and smaller ones later: a kernel comes after what it moves over.
+        sizes = {name: len(names) + 1 - i for i, name in enumerate(names)}
         shape = show_shape(tuple(dims.substitute(dim, sizes) for dim in param.tree.shape))
         generator = f"np.random.default_rng({seed + 1})"
         return f"{generator}.standard_normal({shape})" if param.tree.dtype == "float" else f"{generator}.integers(0, 2, {shape})"

@@ -310,6 +310,7 @@ class Lowering:
         self.stage = ""
         self.recovery = Recovery()
         self._rank: dict[int, int] = {}
+        self._sums_of_matrices: list[tuple[int, SumForm]] = []
         self._plans: dict[int, Plan] = {}
         # The place of the first input that a node depends on: terms and factors are written in this order.
         self._place = {node: i for i, node in enumerate(inputs.vars)}
@@ -368,10 +369,23 @@ class Lowering:
         scalar = sympy_matrices.entries(self.table, self.indices, node)
         if scalar is not None and self.table.heads[scalar] is sympy.Add and (terms := self._sum_form(scalar)):
             self.recovery.add_sum(entry, terms)
+            if all(self.table.heads[base] is Entries for base in terms.terms):
+                self._sums_of_matrices.append((node, terms))
         elif scalar is not None and (product := self.product_form(scalar)) and product.factors != {scalar: Fraction(1)}:
             self.recovery.add_product(entry, product)
         elif scalar is None and self.table.heads[node] is sympy.MatMul:
             self.products.add(node, sympy_matrices.factors_of(self, node) or [])
+
+    def _file_entries(self, form: SumForm) -> None:
+        """Make the entries of named matrices known at the positions that a sum has entries of others at: `x[i, 0] - m[i, 0]` is `r[i, 0]`."""
+        table = self.table
+        for place in dict.fromkeys(table.args[base][1:] for base in form.terms if base != ONE and table.heads[base] is MatrixElement):
+            for matrix, terms in self._sums_of_matrices:
+                entry = table.node(MatrixElement, (matrix, *place))
+                if entry not in self.recovery:
+                    at = {table.node(MatrixElement, (*table.args[base], *place)): value for base, value in terms.terms.items()}
+                    self.recovery.add_sum(entry, SumForm(at))
+                    self._rank[entry] = self._rank[matrix]
 
     def raise_faults(self, results: Mapping[str, int]) -> None:
         """
@@ -672,6 +686,7 @@ class Lowering:
             terms = [(*self._split(part), part) for part in self.table.args[node]]
             pieces = [(base, coefficient, inexact) for coefficient, inexact, base, _ in terms]
         else:
+            self._file_entries(form)
             found, rest = self.recovery.cover_sum(form)
             pieces = [(base, value, base in rest.floats) for base, value in rest.terms.items()]
             pieces += [(stage, value, value.denominator != 1 and bool(form.floats)) for stage, value in found]
