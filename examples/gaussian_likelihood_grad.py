@@ -24,7 +24,7 @@ def value(S, x, mu):
     logdet = np.log(sign2) + size2
     flatr = r.ravel()
     dist = np.linalg.inv(S).T @ flatr @ flatr
-    f = 0.5 * -(logdet + dist)
+    f = -0.5 * (logdet + dist)
     return f
 
 
@@ -43,11 +43,11 @@ def value_and_grad(S, x, mu, df=1.0):
     flatr = r.ravel()                  # (4)
     prod1 = invS.T @ flatr             # (5)
     dist = prod1 @ flatr               # (6)
-    f = 0.5 * -(logdet + dist)         # (7)
+    f = -0.5 * (logdet + dist)         # (7)
 
     # backward pass
     df = np.broadcast_to(np.asarray(df, dtype=f.dtype), f.shape)
-    # backprop f = 0.5 * -(logdet + dist)
+    # backprop f = -0.5 * (logdet + dist)
     dlogdetpdist = -0.5 * df                           # (7)
     dlogdet = dlogdetpdist                             # (7)
     ddist = dlogdetpdist                               # (7)

@@ -7,7 +7,7 @@ value and gradient equal forward mode at 50 digits, element by element: 5 points
 in double precision: relative error below 1e-14 at these points
 sizes: d = 2, q = 3, l = 4; 4 more in double precision, 1 among them
 zeros, ties and large values: 19 points agree with the program
-operations: value 20, value and gradient 33 (1.65 times)
+operations: value 20, value and gradient 31 (1.55 times)
 """
 
 import numpy as np
@@ -60,13 +60,12 @@ def value_and_grad(x, v, gamma, w, theta, y, dE=1.0):
     onepexp1 = 1.0 + exp1
     yhat = np.where(zyhat >= 0.0, 1.0, exp1) / onepexp1  # (6) exp cannot overflow
     yhatmy = yhat - y                                    # (7)
-    yhatmysqr = yhatmy * yhatmy                          # (8)
-    E = 0.5 * yhatmysqr.sum()                            # (9)
+    E = 0.5 * (yhatmy * yhatmy).sum()                    # (8)
 
     # backward pass
     dE = np.broadcast_to(np.asarray(dE, dtype=E.dtype), E.shape)
-    # backprop yhatmysqr = yhatmy * yhatmy
-    dyhatmy = 2.0 * yhatmy * np.broadcast_to(0.5 * dE, yhatmysqr.shape)  # (8)
+    # backprop E = 0.5 * (yhatmy * yhatmy).sum()
+    dyhatmy = dE * yhatmy                          # (8)
     # backprop yhatmy = yhat - y
     dyhat = dyhatmy                                # (7)
     dy = -dyhatmy                                  # (7)
