@@ -684,3 +684,19 @@ def test_float32_stays_and_nothing_is_changed():
     value, gradients = compiled(*arrays)
     assert value.dtype == np.float32
     assert {g.dtype for g in gradients} == {np.dtype("float32")}
+
+
+def test_an_equation_says_the_order_of_the_axes(tmp_path):
+    Z2 = IndexedBase("Z")
+    plain = agree(xi[i] * ui[j], {"x": (N,), "u": (D,)}, sizes=SIZES, order=[(j, 0, D), (i, 0, N)], points=1)
+    assert plain.program.outputs[0].atom.shape == ("m", "n")
+    asked = agree(sympy.Eq(Z2[i, j], xi[i] * ui[j]), {"x": (N,), "u": (D,)}, sizes=SIZES, order=[(i, 0, N), (j, 0, D)], oracle=xi[i] * ui[j], points=1)
+    assert asked.program.outputs[0].atom.shape == ("n", "m")
+    agree(sympy.Eq(Z2[i], xi[i] ** 2), {"x": (N,)}, sizes=SIZES, order=[(i, 0, N)], oracle=xi[i] ** 2, points=1)
+    found = compiled_file(tmp_path, 'n, m = symbols("n m")\ni, j = Idx("i", n), Idx("j", m)\nZ, a, b = map(IndexedBase, "Zab")\nf = Eq(Z[j, i], a[i]*b[j])\n')
+    assert [o.name for o in found.program.outputs] == ["f"]
+    assert [p.name for p in found.program.params] == ["a", "b"]
+    np.testing.assert_array_equal(found.value(np.array([1.0, 2.0]), np.array([3.0, 4.0, 5.0])), [[3, 6], [4, 8], [5, 10]])
+    for wrong in (sympy.Eq(Z2[i], xi[i] * ui[j]), sympy.Eq(Z2[i, i], xi[i]), sympy.Eq(Z2[i], Sum(xi[i], over_i)), sympy.Eq(Z2[i + 1], xi[i])):
+        with pytest.raises(CompileError):
+            compile_gradient(wrong, check="off")

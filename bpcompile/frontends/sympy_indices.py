@@ -7,7 +7,8 @@ over axes. A position that depends on one index is a slice, on several a window:
 that moves by 2.
 
 The axes of a result stand in the order in which the free indices are met first going through the inputs, in their order, each
-from its first axis to its last; where several indices stand at one axis, in the order of their names.
+from its first axis to its last; where several indices stand at one axis, in the order of their names. `Eq(Z[i, j], ...)` says
+another order.
 """
 
 from __future__ import annotations
