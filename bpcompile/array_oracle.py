@@ -145,7 +145,7 @@ def work_of(program: Program, sizes: Mapping[str, int]) -> int:
     return total
 
 
-_CUBIC: Final = frozenset({"inv", "det", "logdet", "solve", "cholesky", "matrix_power", "cofactor"})
+_CUBIC: Final = frozenset({"inv", "det", "logdet", "log_det", "solve", "cholesky", "matrix_power", "cofactor"})
 
 
 # -- arrays with derivatives
@@ -529,6 +529,12 @@ def _log_determinant(a: Dual) -> Dual:
 
 
 @_each_matrix
+def _log_of_determinant(a: Dual) -> Dual:
+    det = _determinant(a).value[()]
+    return _log_determinant(a) if det > 0 else Dual(np.asarray(math.nan))
+
+
+@_each_matrix
 def _solution(a: Dual, b: Dual) -> Dual:
     return _stacked(_eliminated(a, b)[0], b, 0)
 
@@ -631,6 +637,7 @@ MEANINGS: Final[dict[str, Callable[..., Dual]]] = {
     "concatenate": lambda *xs, axis: _joined(xs, lambda arrays: np.concatenate(arrays, axis=axis)),
     "stack": lambda *xs, axis: _joined(xs, lambda arrays: np.stack([np.asarray(a) for a in arrays], axis=axis)),
     "pad": _copied(_padded),
+    "matrix": lambda *entries, shape: _joined(entries, lambda arrays: np.stack([np.asarray(a) for a in arrays], axis=0)).linear(lambda a: np.reshape(a, shape)),
     "windows": _windows,
     "unwindows": _unwindows,
     "einsum": _einsum,
@@ -644,6 +651,7 @@ MEANINGS: Final[dict[str, Callable[..., Dual]]] = {
     "det": _determinant,
     "cofactor": _cofactors,
     "logdet": _log_determinant,
+    "log_det": _log_of_determinant,
     "solve": _solution,
     "cholesky": _factor,
     "matrix_power": _power,

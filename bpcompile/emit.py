@@ -26,8 +26,6 @@ from bpcompile.targets import TARGETS, import_lines
 _WIDTH: Final = 88
 #: A comment further right than this is not aligned with its neighbours.
 _FAR: Final = 56
-#: What sizes are on a page that shows an example, one after another.
-_SIZES: Final = (4, 3, 2, 5, 6)
 #: From this many adjoints on, those of nameless temporaries share names.
 _MANY: Final = 50
 #: What gives an array even of floats: `np.where`, `np.full_like`, SciPy's `polygamma`.
@@ -719,7 +717,7 @@ class Emitter:
                 self._sizes = choose_sizes(self.forward)
             except Unsupported:
                 names = dict.fromkeys(name for _, var in self._arrays() for dim in var.shape for name in dims.names(dim))
-                self._sizes = {name: _SIZES[i % len(_SIZES)] for i, name in enumerate(names)}
+                self._sizes = {name: len(names) + 1 - i for i, name in enumerate(names)}
         return self._sizes
 
     def _arrays(self) -> list[tuple[str, Var]]:

@@ -8,6 +8,7 @@ the scalar that is left, evaluated by mpmath at 50 digits. SymPy's derivative by
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -36,7 +37,9 @@ from sympy import (
 from sympy.matrices.expressions.dotproduct import DotProduct
 from sympy.matrices.expressions.kronecker import KroneckerProduct
 
-from bpcompile import compile_gradient
+from bpcompile import CompileError, compile_file, compile_gradient
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 n, m, r = symbols("n m r", integer=True, positive=True)
 i, j, k, p, q = symbols("i j k p q", integer=True)
@@ -353,3 +356,347 @@ def test_index_notation(name):
         named, places = named.subs(q, two), (places[0], two)
     order = [(s, 0, ranges[s.name]) for s in free]
     agree(named, shapes, sizes=SIZES, order=order, oracle=expression, points=1)
+
+
+def test_bound_symbols_are_not_mixed_up():
+    """Sums of one name inside each other, beside each other, and under a Kronecker delta."""
+    over = (i, 0, 3)
+    fixed, other = IndexedBase("x", shape=(4,)), IndexedBase("M", shape=(4, 4))
+    agree(Sum(fixed[i], over, over), {"x": (4,)}, oracle=4 * Sum(fixed[i], over))
+    agree(Sum(fixed[i] * Sum(fixed[i] ** 2, over), over), {"x": (4,)})
+    agree(Sum(KroneckerDelta(i, 2) * fixed[i] * Sum(fixed[i] ** 2, over), over), {"x": (4,)})
+    inner = Sum(other[i, j], (j, 0, 3))
+    agree(
+        Sum(KroneckerDelta(i, j) * inner * fixed[j], over, (j, 0, 3)), {"x": (4,), "M": (4, 4)}, oracle=Sum(fixed[k] * Sum(other[k, j], (j, 0, 3)), (k, 0, 3))
+    )
+    alike = Idx("i", 4)  # another symbol of the same name and range
+    agree(Sum(Sum(other[alike, i] * fixed[i], over), alike), {"x": (4,), "M": (4, 4)}, oracle=Sum(other[k, i] * fixed[i], over, (k, 0, 3)))
+
+
+# The emitted text ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_matrix_product_is_written_as_in_the_notes():
+    big, tall = MatrixSymbol("W", 5, 10), MatrixSymbol("X", 10, 3)
+    bases = IndexedBase("W", shape=(5, 10)), IndexedBase("X", shape=(10, 3))
+    for product in (big * tall, Sum(bases[0][i, k] * bases[1][k, j], (k, 0, 9)), Sum(big[i, k] * tall[k, j], (k, 0, 9))):
+        notes = compile_gradient({"D": product}, style="notes", check="off")
+        assert [line for line in body(notes) if line[0] != "_"] == ["D = W.dot(X)", "dW = dD.dot(X.T)", "dX = W.T.dot(dD)"]
+        assert "dW = dD.dot(X.T)  # (1) (5, 10) = (5, 3) . (3, 10)" in notes.source
+        code = compile_gradient({"D": product}, check="off")
+        assert [line for line in body(code) if line[0] != "_"] == ["D = W @ X", "dW = dD @ X.T", "dX = W.T @ dD"]
+
+
+@pytest.mark.parametrize("layout", ["function", "split", "script"])
+@pytest.mark.parametrize("style", ["code", "notes"])
+def test_all_layouts_take_arrays(layout, style):
+    compiled = compile_gradient({"Z": W * X, "f": Trace((W * X).T * (W * X))}, layout=layout, style=style, check="fast")
+    assert compiled.certificate.ok
+    assert "Z = W" in compiled.source
+    space: dict = {}
+    exec(compiled.source, space)
+    if layout == "script":
+        np.testing.assert_allclose(space["dW"], 2 * space["W"] @ space["X"] @ space["X"].T)
+
+
+def stages_of(stages):
+    """Return what is computed, in order, by name."""
+    compiled = compile_gradient(stages, check="off")
+    return [line for line in body(compiled) if line.split(" ")[0] in stages]
+
+
+def test_named_matrices_are_found_again():
+    Z = W * X
+    assert stages_of({"Z": Z, "f": Z * X.T}) == ["Z = W @ X", "f = Z @ X.T"]
+    assert stages_of({"Z": Z, "f": (Z * X.T).T}) == ["Z = W @ X", "f = X @ Z.T"]
+    U = MatrixSymbol("U", 4, 3)
+    assert stages_of({"Z": Z, "S": Z + U, "f": (Z + U).applyfunc(tanh)}) == ["Z = W @ X", "S = U + Z", "f = np.tanh(S)"]
+    residual = W * v - y
+    assert stages_of({"d": residual, "f": residual.T * residual}) == ["d = W @ v - y", "f = d.T @ d"]
+    assert stages_of({"d": residual, "f": Trace(residual * residual.T)})[0] == "d = W @ v - y"
+    turn = Matrix([[sympy.cos(t), -sin(t)], [sin(t), sympy.cos(t)]])
+    assert stages_of({"R": turn, "f": turn * A})[-1] == "f = R @ A"
+
+
+def test_named_expressions_with_indices_are_found_again():
+    h, l = symbols("h l", integer=True)
+    M1, M2, x1 = IndexedBase("M1", shape=(n, m)), IndexedBase("M2", shape=(m, r)), IndexedBase("x", shape=(n,))
+    hidden = Sum(M1[i, h] * x1[i], (i, 0, n - 1))
+    active = tanh(hidden)
+    out = Sum(M2[h, l] * active, (h, 0, m - 1))
+    assert stages_of({"hidden": hidden, "active": active, "out": out}) == ["hidden = x @ M1", "active = np.tanh(hidden)", "out = active @ M2"]
+    loss = Sum(out**2, (l, 0, r - 1))
+    assert stages_of({"hidden": hidden, "active": active, "out": out, "loss": loss})[:3] == ["hidden = x @ M1", "active = np.tanh(hidden)", "out = active @ M2"]
+
+
+def test_entries_that_sympy_writes_out_are_one_operation():
+    """`(v.T*v)[0]` of three rows is a sum of three squares to SymPy."""
+    u = MatrixSymbol("u", 3, 1)
+    assert "[1" not in agree((u.T * u)[0], {"u": (3, 1)}).source
+    compiled = agree((u.T * C * u)[0], {"C": (3, 3), "u": (3, 1)})
+    assert "[1, 1]" not in compiled.source
+    compiled = agree(((W * v - y).T * (W * v - y))[0] + (v.T * v)[0], {"W": (4, 2), "v": (2, 1), "y": (4, 1)})
+    assert "W @" in compiled.source
+    # What is no whole sum stays as it is written.
+    agree(C[0, 0] + C[1, 1] + C[2, 0] * C[0, 1], {"C": (3, 3)})
+    agree(C[0, 0] * u[1, 0] + C[1, 0] * u[2, 0] + C[2, 0] * u[0, 0], {"C": (3, 3), "u": (3, 1)})
+    agree(sum(C[p_, q_] * u[q_, 0] * (1 + p_) for p_ in range(3) for q_ in range(3)), {"C": (3, 3), "u": (3, 1)})
+    agree(sum(C[p_, q_] ** 2 for p_ in range(3) for q_ in range(3)), {"C": (3, 3)})
+
+
+def test_vectors_keep_their_two_axes():
+    compiled = agree(Trace(v * w.T) * v, {"v": (2, 1), "w": (2, 1)})
+    (dv, dw) = compiled(np.ones((2, 1)), np.full((2, 1), 2.0))[1]
+    assert dv.shape == dw.shape == (2, 1)
+
+
+# Lecture examples -------------------------------------------------------------------------------------------------------
+
+
+def test_the_three_layer_network_has_the_gradients_of_the_closed_forms():
+    """With b, y and x as in the book, compared as SymPy expressions: the emitted code runs on symbols."""
+    d, q, l = 2, 3, 2
+    compiled = compile_file(EXAMPLES / "three_layer_indices.py", numerics="literal", style="notes")
+    found = compiled.program
+    assert [param.name for param in found.params] == ["x", "v", "gamma", "w", "theta", "y"]
+    names = {"x": (d,), "v": (d, q), "gamma": (q,), "w": (q, l), "theta": (l,), "y": (l,)}
+    at = {name: np.array(sympy.symbols(f"{name}:{int(np.prod(shape))}", real=True), dtype=object).reshape(shape) for name, shape in names.items()}
+    sigmoid = np.vectorize(lambda z: 1 / (1 + exp(-z)), otypes=[object])
+    b_ = sigmoid(at["x"] @ at["v"] - at["gamma"])
+    o = sigmoid(b_ @ at["w"] - at["theta"])
+    g = o * (o - at["y"]) * (1 - o)  # the error that comes back to the output layer
+    back = at["w"] @ g
+    closed = {
+        "w": np.outer(b_, g),
+        "theta": -g,
+        "v": np.outer(at["x"], b_ * (1 - b_) * back),
+        "gamma": b_ * (b_ - 1) * back,
+    }
+    generator = np.random.default_rng(2)
+    numbers = {name: generator.normal(size=shape) for name, shape in names.items()}
+    gradients = dict(zip(names, compiled(*numbers.values())[1], strict=True))
+    flat = {s: sympy.Float(float(v), 60) for name in names for s, v in zip(at[name].ravel(), numbers[name].ravel(), strict=True)}
+    energy = sum((o - at["y"]) ** 2) / 2
+    for name, formulas in closed.items():
+        for place in np.ndindex(*names[name]):
+            # The closed form is the derivative, exactly; and what is emitted is the closed form.
+            difference = sympy.diff(energy, at[name][place]) - formulas[place]
+            assert abs(difference.evalf(50, subs=flat)) < 1e-40
+            assert gradients[name][place] == pytest.approx(float(formulas[place].evalf(30, subs=flat)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "columns", "high", "wide"), [(3, 3, 2, 2), (5, 4, 2, 3), (4, 6, 1, 4)])
+def test_the_gradient_of_a_convolution_is_the_full_convolution_with_the_turned_kernel(rows, columns, high, wide):
+    compiled = compile_file(EXAMPLES / "convolution_indices.py", check="fast")
+    generator = np.random.default_rng(4)
+    picture, kernel = generator.normal(size=(rows, columns)), generator.normal(size=(high, wide))
+    upstream = generator.normal(size=(rows - high + 1, columns - wide + 1))
+    value, (dx, dw) = compiled(picture, kernel, dy=upstream)
+    padded = np.pad(upstream, ((high - 1, high - 1), (wide - 1, wide - 1)))
+    turned = np.rot90(kernel, 2)
+    for place in np.ndindex(rows, columns):
+        part = padded[place[0] : place[0] + high, place[1] : place[1] + wide]
+        assert dx[place] == pytest.approx(np.sum(part * turned), rel=1e-12, abs=1e-14)
+    for place in np.ndindex(high, wide):
+        part = picture[place[0] : place[0] + upstream.shape[0], place[1] : place[1] + upstream.shape[1]]
+        assert dw[place] == pytest.approx(np.sum(part * upstream), rel=1e-12, abs=1e-14)
+    for place in np.ndindex(*value.shape):
+        part = picture[place[0] : place[0] + high, place[1] : place[1] + wide]
+        assert value[place] == pytest.approx(np.sum(part * kernel), rel=1e-12, abs=1e-14)
+
+
+# Files ------------------------------------------------------------------------------------------------------------------
+
+
+def compiled_file(folder, text, **options):
+    path = folder / "given.py"
+    path.write_text("from sympy import *\n" + text, "utf-8")
+    return compile_file(path, **{"check": "off", **options})
+
+
+def test_files_with_matrices(tmp_path):
+    compiled = compiled_file(
+        tmp_path,
+        """
+n, m, k = symbols("n m k", integer=True)
+X = MatrixSymbol("X", n, m)
+B = MatrixSymbol("B", m, k)
+a = symbols("a")
+Z = X*B
+R = Matrix([[a, 1], [2, a**2]])
+f = Trace(Z.T*Z) + a*Trace(R)
+at = {a: 2, X: [[1, 2], [3, 4], [5, 6]], B: Matrix([[1, 0], [0, 1]])}
+""",
+        layout="script",
+        style="notes",
+    )
+    assert [p.name for p in compiled.program.params] == ["X", "B", "a"]
+    space: dict = {}
+    exec(compiled.source, space)
+    assert space["f"] == pytest.approx(91 + 2 * 6)
+    assert "Z = X.dot(B)" in compiled.source
+    np.testing.assert_allclose(space["dX"], 2 * np.array([[1, 2], [3, 4], [5, 6]]))
+
+
+def test_files_with_a_matrix_of_numbers_alone_are_lists_as_before(tmp_path):
+    compiled = compiled_file(tmp_path, 'x, y = symbols("x y")\nf = Matrix([x*y, x + y])\n')
+    assert [o.name for o in compiled.program.outputs] == ["f[0]", "f[1]"]
+
+
+def test_faults_in_files_have_a_line(tmp_path):
+    with pytest.raises(CompileError) as caught:
+        compiled_file(tmp_path, 'n, i = symbols("n i", integer=True)\ny = IndexedBase("y", shape=(n,))\nf = Sum(y[i], (i, 0, n))\n')
+    text = str(caught.value)
+    assert "error[E159]" in text
+    assert "given.py:4:5" in text
+    assert "`y[i]` in `f` runs from 0 to n, and that axis of `y`, of shape (n,), has size n" in text
+
+
+def test_sizes_that_only_a_sum_of_sizes_tells(tmp_path):
+    compiled = compiled_file(
+        tmp_path,
+        'P, K = symbols("P K", integer=True)\np, i = Idx("p", P), Idx("i", K)\nx, w = IndexedBase("x"), IndexedBase("w")\ny = Sum(x[p + i]*w[i]*(1 + p), i)\n',
+        check="fast",
+    )
+    assert "P = x.shape[0] - K + 1" in compiled.source
+    value, _ = compiled(np.arange(5.0), np.array([1.0, 2.0]))
+    np.testing.assert_allclose(value, [2.0, 10.0, 24.0, 44.0])
+
+
+# Refusals ---------------------------------------------------------------------------------------------------------------
+
+bare, line = IndexedBase("bare"), IndexedBase("line", shape=(n,))
+
+REFUSALS = {
+    "function of a matrix": (exp(A), "E157", "a matrix of shape (2, 2) stands where a number is wanted"),
+    "permanent": (sympy.Permanent(A), "E157", "`Permanent` in `f`"),
+    "symbolic power": (An**m, "E150", "the exponent of a matrix in `f` is not a whole number"),
+    "free index": (bare[i], "E157", "the shape of `bare` is not known"),
+    "past the end": (Sum(line[i + 1], (i, 0, n - 1)), "E159", "`line[i + 1]` in `f` runs from 1 to n, and that axis of `line`, of shape (n,), has size n"),
+    "before the start": (Sum(line[i], (i, -1, n - 2)), "E159", "runs from -1 to n - 2"),
+    "another size": (Sum(line[i], (i, 0, m - 1)), "E159", "runs from 0 to m - 1"),
+    "infinite": (Sum(line[i], (i, 0, sympy.oo)), "E157", "the bounds of the sum over `i`"),
+    "triangle": (Sum(Mi[i, j], (j, 0, i), over_i), "E157", "the bounds of the sum over `j`"),
+    "downwards": (Sum(line[i], (i, 5, 2)), "E157", "runs from 5 down to 2"),
+    "square as index": (Sum(line[i**2], (i, 0, 2)), "E157", "an index of `line`"),
+    "square as index of unknown size": (Sum(bare[i**2], (i, 0, 2)), "E157", "an index of `bare`"),
+    "number of indices": (Sum(bare[i] * bare[i, i], (i, 0, 2)), "E159", "`bare` is used with 1 and with 2 indices"),
+    "two lengths": (Sum(bare[i], over_i) * Sum(bare[i], (i, 0, m - 1)), "E159", "lengths m and n"),
+    "size of nothing": (a * Sum(i, (i, 0, n - 1)) + Trace(A), "E157", "`n` is not the size of any input"),
+    "function without definition": (A.applyfunc(sympy.Function("g")), "E150", "`g` in `f`"),
+    "matrix by rule": (sympy.FunctionMatrix(2, 2, "lambda i, j: i + j") * A, "E157", "`FunctionMatrix` in `f`"),
+    "memory layout": (IndexedBase("o", offset=2, shape=(n,))[i], "E157", "`IndexedBase` in `f`"),
+    "two arrays of one name": (Trace(MatrixSymbol("A", 3, 3)) * Trace(A), "E154", "two different symbols are called `A`"),
+    "array and number of one name": (Symbol("A") * Trace(A), "E154", "two different symbols are called `A`"),
+    "slice that does not come out even": (C[0:3:2, :] * C, "E157", "in steps of 2"),
+    "half a size": (Trace(MatrixSymbol("H", n / 2, n) * MatrixSymbol("G", n, n / 2)), "E157", "the shape of `G` is not made of whole numbers and sizes"),
+    "delta with a range": (KroneckerDelta(i, j, (0, 2)) * line[i] * line[j], "E157", "`KroneckerDelta`"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refusals_name_the_node(name):
+    expression, code, text = REFUSALS[name]
+    with pytest.raises(CompileError) as caught:
+        compile_gradient(expression, check="off")
+    assert caught.value.diagnostics[0].code == code
+    assert text in str(caught.value)
+
+
+def test_arrays_need_numpy():
+    with pytest.raises(CompileError, match="E003"):
+        compile_gradient(Trace(A), target="python")
+    with pytest.raises(CompileError, match="E003"):
+        compile_gradient(Sum(IndexedBase("x", shape=(3,))[i] * a, (i, 0, 2)), target="python")
+
+
+# What other tools get wrong -----------------------------------------------------------------------------------------------
+
+
+def gradient_of(expression, value, **more):
+    """Return the gradient by the first input."""
+    compiled = compile_gradient(expression, check="off")
+    return compiled(value, **more)[1][0]
+
+
+def test_h064_scalars_of_matrices():
+    """On each of these SymPy's own derivative by the matrix is 0."""
+    here = np.array([[2.0, 1.0], [0.5, 3.0]])
+    turned = np.linalg.inv(here).T
+    size = np.linalg.det(here)
+    np.testing.assert_allclose(gradient_of(log(det(A)), here), turned)
+    np.testing.assert_allclose(gradient_of(Trace(A) + Trace(A**2), here), np.eye(2) + 2 * here.T)
+    np.testing.assert_allclose(gradient_of(exp(Trace(A)), here), np.exp(5.0) * np.eye(2))
+    np.testing.assert_allclose(gradient_of(3 * det(A), here), 3 * size * turned)
+    np.testing.assert_allclose(gradient_of(1 / det(A), here), -turned / size)
+    column = np.array([[0.5], [-0.25]])
+    np.testing.assert_allclose(gradient_of(sin((v.T * v)[0, 0]), column), 2 * np.cos(0.3125) * column)
+    np.testing.assert_allclose(gradient_of(A[0, 0] + 0 * A[1, 1], here), [[1, 0], [0, 0]])
+    # A determinant of 0 has a gradient, its logarithm and inverse have none.
+    np.testing.assert_allclose(gradient_of(det(A), np.array([[1.0, 2.0], [2.0, 4.0]])), [[4, -2], [-2, 1]], atol=1e-12)
+
+
+def test_h065_powers_are_powers_of_the_matrix():
+    np.testing.assert_allclose(gradient_of(Trace(A**3), np.array([[1.0, 2.0], [3.0, 4.0]])), [[21, 45], [30, 66]])
+
+
+def test_h066_h067_sums():
+    np.testing.assert_allclose(
+        gradient_of(Sum(IndexedBase("x")[i] * IndexedBase("w")[i], over_i), np.array([1.0, 2.0, 3.0]), x=np.array([4.0, 5.0, 6.0])), [4, 5, 6]
+    )
+    # An empty range is 0, as in Python; SymPy takes it for the negative of the sum in between.
+    start = compile_gradient(Sum(IndexedBase("x")[i], (i, 3, n)), check="off")
+    assert start.value(np.array([1.0, 2.0, 4.0])) == 0
+    assert start.value(np.array([1.0, 2.0, 4.0, 8.0])) == 8
+
+
+def test_h072_entries_are_independent():
+    here = np.array([[2.0, 1.0], [1.0, 3.0]])
+    np.testing.assert_allclose(gradient_of(Trace(A * A.T), here), 2 * here)
+    np.testing.assert_allclose(gradient_of(Trace(A * A), here), 2 * here.T)
+    agree(A * B - B * A, {"A": (2, 2), "B": (2, 2)})
+
+
+def test_m15_norms_and_squared_traces():
+    here = np.array([[3.0, 0.0, 0.0], [0.0, 4.0, 0.0]])
+    np.testing.assert_allclose(gradient_of(sqrt(Trace(X.T * X)), here), here / 5)
+    np.testing.assert_array_equal(gradient_of(sqrt(Trace(X.T * X)), 0 * here), 0 * here)
+    np.testing.assert_array_equal(gradient_of(sqrt(Sum(xi[i] ** 2, over_i)), np.zeros(4)), np.zeros(4))
+    square = np.array([[2.0, 1.0], [0.5, 3.0]])
+    np.testing.assert_allclose(gradient_of(Trace(Identity(2) - A) ** 2, square), -2 * (2 - 5.0) * np.eye(2))
+
+
+def test_names_that_meet_those_of_the_emitted_text():
+    for name in ("np", "np.x", "lambda", "dA", "A", "prod1", "n"):
+        odd, size = MatrixSymbol(name, n, 2), IndexedBase("s", shape=(n,))
+        compiled = compile_gradient({"f": Sum(odd[i, 0] * size[i] * i / n, over_i) + Trace(odd.T * odd)}, check="fast")
+        assert compiled.certificate.ok
+        named = np.arange(6.0).reshape(3, 2)
+        params = [param.name for param in compiled.program.params]
+        values = {name: named, "s": np.array([1.0, 2.0, 3.0])}
+        value, _ = compiled(*(values[p_] for p_ in params))
+        assert value == pytest.approx((2 * 2 * 1 + 4 * 3 * 2) / 3 + 55)
+
+
+def test_float32_stays_and_nothing_is_changed():
+    compiled = compile_gradient({"f": (W * X).applyfunc(tanh)}, check="off")
+    arrays = [np.full(shape, 0.5, dtype=np.float32) for shape in ((4, 2), (2, 3))]
+    value, gradients = compiled(*arrays)
+    assert value.dtype == np.float32
+    assert {g.dtype for g in gradients} == {np.dtype("float32")}
+
+
+def test_an_equation_says_the_order_of_the_axes(tmp_path):
+    Z2 = IndexedBase("Z")
+    plain = agree(xi[i] * ui[j], {"x": (N,), "u": (D,)}, sizes=SIZES, order=[(j, 0, D), (i, 0, N)], points=1)
+    assert plain.program.outputs[0].atom.shape == ("m", "n")
+    asked = agree(sympy.Eq(Z2[i, j], xi[i] * ui[j]), {"x": (N,), "u": (D,)}, sizes=SIZES, order=[(i, 0, N), (j, 0, D)], oracle=xi[i] * ui[j], points=1)
+    assert asked.program.outputs[0].atom.shape == ("n", "m")
+    agree(sympy.Eq(Z2[i], xi[i] ** 2), {"x": (N,)}, sizes=SIZES, order=[(i, 0, N)], oracle=xi[i] ** 2, points=1)
+    found = compiled_file(tmp_path, 'n, m = symbols("n m")\ni, j = Idx("i", n), Idx("j", m)\nZ, a, b = map(IndexedBase, "Zab")\nf = Eq(Z[j, i], a[i]*b[j])\n')
+    assert [o.name for o in found.program.outputs] == ["f"]
+    assert [p.name for p in found.program.params] == ["a", "b"]
+    np.testing.assert_array_equal(found.value(np.array([1.0, 2.0]), np.array([3.0, 4.0, 5.0])), [[3, 6], [4, 8], [5, 10]])
+    for wrong in (sympy.Eq(Z2[i], xi[i] * ui[j]), sympy.Eq(Z2[i, i], xi[i]), sympy.Eq(Z2[i], Sum(xi[i], over_i)), sympy.Eq(Z2[i + 1], xi[i])):
+        with pytest.raises(CompileError):
+            compile_gradient(wrong, check="off")

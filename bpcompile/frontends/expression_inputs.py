@@ -88,8 +88,9 @@ class Inputs:
         for name, tree in inputs:
             numbers = _map_tree(tree, self._table.add)
             flat = list(_numbers(numbers))
-            # A symbol that is shadowed by another of its name and used nowhere is a leftover.
-            leftover = isinstance(numbers, int) and numbers not in used and (name in names or numbers in self._indices.not_inputs)
+            # A symbol that is used nowhere and shadowed by another of its name, or an index, is a leftover; so is an array.
+            array = isinstance(numbers, int) and not isinstance(self._table.atoms[numbers], sympy.Symbol)
+            leftover = isinstance(numbers, int) and numbers not in used and (array or name in names or numbers in self._indices.not_inputs)
             if not leftover and not taken.intersection(flat) and len(set(flat)) == len(flat):
                 taken.update(flat)
                 result.append((name, numbers))

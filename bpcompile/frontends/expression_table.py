@@ -126,25 +126,28 @@ class Index(sympy.AtomicExpr):  # type: ignore[misc]  # SymPy's classes are unty
         name: What the user calls it.
         start: Its first value.
         size: How many values it takes.
+        symbol: The node of the symbol that it was: indices of two symbols are never the same.
     """
 
-    __slots__ = ("name", "size", "start")
+    __slots__ = ("name", "size", "start", "symbol")
 
     name: str
     start: Dim
     size: Dim
+    symbol: int
     is_commutative = True
 
-    def __new__(cls, name: str, start: Dim, size: Dim) -> Self:
-        """Make an index; two of one name and range are the same."""
+    def __new__(cls, name: str, start: Dim, size: Dim, symbol: int = -1) -> Self:
+        """Make an index; two of one symbol and range are the same."""
         self: Self = super().__new__(cls)
         self.name = name
         self.start = start
         self.size = size
+        self.symbol = symbol
         return self
 
     def _hashable_content(self) -> tuple[Any, ...]:
-        return (self.name, str(self.start), str(self.size))
+        return (self.name, str(self.start), str(self.size), self.symbol)
 
 
 class Table:

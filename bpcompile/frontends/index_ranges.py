@@ -37,6 +37,8 @@ from bpcompile.ir import Dim, Shape, show_shape
 
 #: Ways to read the free indices of a stage that are tried.
 _READINGS: Final = 64
+#: What can stand between the brackets.
+POSITIONS: Final = "a position is a sum of indices, each with a whole number as factor: `x[2*p + i]`"
 #: Sums of so many numbers are written out.
 _TERMS: Final = 64
 _SCALAR_HEADS: Final = frozenset({sympy.Trace, sympy.Determinant, sympy.matrices.expressions.dotproduct.DotProduct})
@@ -257,7 +259,8 @@ class Indices:
     def _closed(self, head: type[sympy.Basic], args: tuple[int, ...]) -> int:
         """Return a sum or product whose symbols are bound."""
         table, name = self.table, head.__name__
-        body, found = args[0], []
+        body = args[0]
+        found: list[int] = []
         for limit in args[1:]:
             parts = table.args[limit]
             if len(parts) != 3 or parts[0] not in self._leaves:
@@ -265,7 +268,7 @@ class Indices:
             low, high = self.size(parts[1]), self.size(parts[2])
             label = self._label(parts[0])
             if low is None or high is None:
-                return self.refusal(f"a bound of the {name.lower()} over `{label}` is no size", "bounds are whole numbers, or made of the sizes of arrays")
+                return self.refusal(f"the bounds of the {name.lower()} over `{label}` are not made of whole numbers and sizes")
             size = dims.add(dims.subtract(high, low), 1)
             if isinstance(size, int) and size < 0:
                 return self.refusal(
@@ -274,9 +277,11 @@ class Indices:
             if isinstance(low, int) and isinstance(size, int) and size <= _TERMS and not self._has_arrays(body):
                 body = self._written_out(head, body, parts[0], range(low, low + size))
                 continue
-            index = table.leaf(Index(label, low, size))
+            index = table.leaf(Index(label, low, size, parts[0]))
             self._order.setdefault(index, len(self._order))
             self._readings.setdefault(parts[0], {})[index] = None
+            if index in found:  # `Sum(f, (i, 0, 3), (i, 0, 3))`: the second knows nothing of the first
+                body, found = table.node(head, (body, *found)), []
             body = self.bind(body, parts[0], index)
             found.append(index)
         return table.node(head, (body, *found)) if found else body
@@ -326,10 +331,10 @@ class Indices:
         for number in range(len(sets), len(table)):
             parts = [sets[part] for part in table.args[number] if sets[part]]
             own = {number} if number in self._leaves or isinstance(table.atoms[number], Index) else set()
-            if len(parts) == 1 and not own:
-                sets.append(parts[0])
-            else:
-                sets.append(frozenset(own.union(*parts)))
+            found = parts[0] if len(parts) == 1 and not own else frozenset(own.union(*parts))
+            if table.heads[number] in (sympy.Sum, sympy.Product):
+                found -= {part for part in table.args[number][1:] if isinstance(table.atoms[part], Index)}
+            sets.append(found)
 
     def inside(self, node: int) -> frozenset[int]:
         """Return the indices that a node has an axis for: those in it that no sum in it has taken."""
@@ -440,7 +445,7 @@ class Indices:
             self.shapes[base] = shape or ()
         for leaf in wanted:
             if leaf in ranges:
-                index = self.table.leaf(Index(self._label(leaf), *ranges[leaf]))
+                index = self.table.leaf(Index(self._label(leaf), *ranges[leaf], leaf))
                 self._readings.setdefault(leaf, {})[index] = None
         self._ranges = ranges
 
@@ -449,7 +454,7 @@ class Indices:
         number = self.numbers[root]
         for leaf in sorted(self._free_leaves([number])):
             if leaf in self._ranges:
-                index = self.table.leaf(Index(self._label(leaf), *self._ranges[leaf]))
+                index = self.table.leaf(Index(self._label(leaf), *self._ranges[leaf], leaf))
                 self.order(index)
                 number = self.bind(number, leaf, index)
             elif self._is_symbol(leaf) or self.table.heads[leaf] is sympy.Idx:
@@ -492,14 +497,18 @@ class Indices:
     def _declared(self, base: int) -> Shape | None:
         table = self.table
         if table.heads[base] is not sympy.IndexedBase:
-            return self.matrix_shape(base)
+            shape = self.matrix_shape(base)
+            if shape is not None and "?" in shape:
+                if table.heads[base] is sympy.MatrixSymbol:
+                    self.faults[base] = _no_sizes(table.atoms[base])
+                return None
+            return shape
         sizes = tuple(self.size(part) for part in table.args[base])
         given = self._given.get(array_name(table.atoms[base]))
         if not sizes:
             return given
         if None in sizes:
-            name = array_name(table.atoms[base])
-            self.faults[base] = Diagnostic("E157", f"the shape of `{name}` is not made of numbers and sizes")
+            self.faults[base] = _no_sizes(table.atoms[base])
             return None
         return tuple(size for size in sizes if size is not None)
 
@@ -534,8 +543,11 @@ class Indices:
     def _infer_shape(self, base: int, uses: Sequence[tuple[Affine | None, ...]], ranges: Mapping[int, tuple[Dim, Dim]], *, strict: bool) -> Shape | None:
         """Return the shape that the uses of an array ask for; where not `strict`, those uses that have ranges."""
         name = array_name(self.table.atoms[base])
+        if any(place is None for places in uses for place in places):
+            self.faults.setdefault(base, Diagnostic("E157", f"an index of `{name}` has no meaning here", help=POSITIONS))
+            return None
         if len({len(places) for places in uses}) > 1:
-            self.faults.setdefault(base, Diagnostic("E159", f"`{name}` has now {len(uses[0])} indices, now {len(uses[-1])}"))
+            self.faults.setdefault(base, Diagnostic("E159", f"`{name}` is used with {len(uses[0])} and with {len(uses[-1])} indices"))
             return None
         sizes: list[Dim] = []
         for axis in range(len(uses[0])):
@@ -574,6 +586,11 @@ class Indices:
 def array_name(atom: Any) -> str:
     """Return the name of a matrix or an indexed base."""
     return str(atom.name)
+
+
+def _no_sizes(atom: Any) -> Diagnostic:
+    help_ = "sizes are whole numbers, symbols, and sums and products of these"
+    return Diagnostic("E157", f"the shape of `{array_name(atom)}` is not made of whole numbers and sizes", help=help_)
 
 
 def _identifier(name: str) -> str:

@@ -140,8 +140,9 @@ def read_expressions(
     results = {name: table.add(expr) for key, value in outputs.items() for name, expr in elements(key, value, spans, whole=whole)}
     named = {name: table.add(expr) for key, value in (stages or {}).items() for name, expr in elements(key, value, spans, whole=whole)}
     indices = Indices(table, [*results.values(), *named.values()] if whole else [], shapes or {})
+    axes: dict[int, tuple[int, ...]] = {}
     if whole:
-        results, named = _with_indices(table, indices, results, named)
+        results, named, axes = _with_indices(table, indices, results, named)
     named = {name: node for name, node in named.items() if results.get(name, node) == node}
     named.update({name: node for name, node in results.items() if name not in named})
 
@@ -152,6 +153,7 @@ def read_expressions(
     declared.choose(wrt)
 
     lowering = Lowering(table, declared, indices, spans or {}, roots)
+    lowering.asked = axes
     for name, node in named.items():
         lowering.lower_stage(name, node)
     lowering.raise_faults(results)
@@ -206,15 +208,27 @@ def _sizes_in(values: Sequence[Any]) -> Iterator[Dim]:
             yield value
 
 
-def _with_indices(table: Table, indices: Indices, results: dict[str, int], named: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return results and stages whose indices have their ranges."""
-    roots = list(results.values())
-    indices.resolve(roots)
-    indices.infer([indices.numbers[node] for node in roots])
-    results = {name: indices.close(node) for name, node in results.items()}
-    known = set(table.reachable(list(results.values())))
-    indices.resolve(list(named.values()))
-    return results, {name: indices.close_like(node, known) for name, node in named.items()}
+def _with_indices(
+    table: Table, indices: Indices, results: dict[str, int], named: dict[str, int]
+) -> tuple[dict[str, int], dict[str, int], dict[int, tuple[int, ...]]]:
+    """Return results and stages whose indices have their ranges, and the order of axes that `Eq(Z[i, j], ...)` asks for."""
+    left = {node: table.args[table.args[node][0]][1:] for node in (*results.values(), *named.values()) if _is_definition(table, node)}
+
+    def right(node: int) -> int:
+        return table.args[node][1] if node in left else node
+
+    indices.resolve([*(right(node) for node in results.values()), *(place for node in results.values() for place in left.get(node, ()))])
+    indices.infer([indices.numbers[right(node)] for node in results.values()])
+    closed = {name: indices.close(right(node)) for name, node in results.items()}
+    axes = {closed[name]: tuple(indices.close(place) for place in left[node]) for name, node in results.items() if node in left}
+    known = set(table.reachable(list(closed.values())))
+    indices.resolve([right(node) for node in named.values()])
+    return closed, {name: indices.close_like(right(node), known) for name, node in named.items()}, axes
+
+
+def _is_definition(table: Table, node: int) -> bool:
+    """Whether a node says what the elements of an array are: `Eq(Z[i, j], ...)`."""
+    return table.heads[node] is sympy.Eq and table.heads[table.args[node][0]] is sympy.Indexed
 
 
 def elements(name: str, value: Any, spans: Mapping[str, Span] | None = None, *, whole: bool = False) -> list[tuple[str, sympy.Basic]]:
@@ -310,10 +324,13 @@ class Lowering:
         self.stage = ""
         self.recovery = Recovery()
         self._rank: dict[int, int] = {}
+        self._sums_of_matrices: list[tuple[int, SumForm]] = []
         self._plans: dict[int, Plan] = {}
         # The place of the first input that a node depends on: terms and factors are written in this order.
         self._place = {node: i for i, node in enumerate(inputs.vars)}
         self._first: list[int] = []
+        #: The order of axes that the user asks for, by node.
+        self.asked: dict[int, tuple[int, ...]] = {}
         self._axes = self._find_axes(roots)
 
     def lower_stage(self, name: str, node: int) -> None:
@@ -324,8 +341,12 @@ class Lowering:
             with self.builder:
                 self._lower(node)
                 value = self.atoms.get(node)
-                if isinstance(value, Element):
-                    self.atoms[node] = sympy_indices.ordered(value, self.in_order(value.indices))
+                asked = self.asked.get(node)
+                if asked is not None and node not in self._faulty and (not isinstance(value, Element) or sorted(asked) != sorted(value.indices)):
+                    help_ = "on the left stand the free indices of the right side, each once"
+                    self._poison(node, self.refuse("E159", f"the indices on the left of `{name}` are not those on its right", help_).diagnostics)
+                elif isinstance(value, Element):
+                    self.atoms[node] = sympy_indices.ordered(value, asked or self.in_order(value.indices))
         finally:
             self.builder.span = None
         self._name(node, name)
@@ -368,10 +389,23 @@ class Lowering:
         scalar = sympy_matrices.entries(self.table, self.indices, node)
         if scalar is not None and self.table.heads[scalar] is sympy.Add and (terms := self._sum_form(scalar)):
             self.recovery.add_sum(entry, terms)
+            if all(self.table.heads[base] is Entries for base in terms.terms):
+                self._sums_of_matrices.append((node, terms))
         elif scalar is not None and (product := self.product_form(scalar)) and product.factors != {scalar: Fraction(1)}:
             self.recovery.add_product(entry, product)
         elif scalar is None and self.table.heads[node] is sympy.MatMul:
             self.products.add(node, sympy_matrices.factors_of(self, node) or [])
+
+    def _file_entries(self, form: SumForm) -> None:
+        """Make the entries of named matrices known at the positions that a sum has entries of others at: `x[i, 0] - m[i, 0]` is `r[i, 0]`."""
+        table = self.table
+        for place in dict.fromkeys(table.args[base][1:] for base in form.terms if base != ONE and table.heads[base] is MatrixElement):
+            for matrix, terms in self._sums_of_matrices:
+                entry = table.node(MatrixElement, (matrix, *place))
+                if entry not in self.recovery:
+                    at = {table.node(MatrixElement, (*table.args[base], *place)): value for base, value in terms.terms.items()}
+                    self.recovery.add_sum(entry, SumForm(at))
+                    self._rank[entry] = self._rank[matrix]
 
     def raise_faults(self, results: Mapping[str, int]) -> None:
         """
@@ -672,6 +706,7 @@ class Lowering:
             terms = [(*self._split(part), part) for part in self.table.args[node]]
             pieces = [(base, coefficient, inexact) for coefficient, inexact, base, _ in terms]
         else:
+            self._file_entries(form)
             found, rest = self.recovery.cover_sum(form)
             pieces = [(base, value, base in rest.floats) for base, value in rest.terms.items()]
             pieces += [(stage, value, value.denominator != 1 and bool(form.floats)) for stage, value in found]

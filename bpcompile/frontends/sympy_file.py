@@ -164,7 +164,7 @@ class _Module:
         if any(_is_stage(part) for part in parts):
             self.stages[name] = value
             self.lines[name] = line
-            if any(isinstance(part, sympy.Expr | MatrixBase) for part in parts):
+            if any(isinstance(part, sympy.Expr | MatrixBase) or _is_definition(part) for part in parts):
                 self._last = name
 
     def _find_inputs(self, bound: Sequence[tuple[str, Any, int]], starred: set[int]) -> list[tuple[str, Any]]:
@@ -199,6 +199,11 @@ class _Module:
         if self._bare is not None:
             return {"f": self._bare}
         raise error("E124", f"`{source.name}` binds no name to an expression", help="bind the result to a name, such as `f = x*y`")
+
+
+def _is_definition(expr: Any) -> bool:
+    """Whether an expression says what the elements of an array are: `Eq(Z[i, j], ...)`."""
+    return isinstance(expr, sympy.Eq) and isinstance(expr.lhs, sympy.Indexed)
 
 
 def _is_stage(expr: Any) -> bool:

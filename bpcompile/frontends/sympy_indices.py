@@ -7,7 +7,8 @@ over axes. A position that depends on one index is a slice, on several a window:
 that moves by 2.
 
 The axes of a result stand in the order in which the free indices are met first going through the inputs, in their order, each
-from its first axis to its last; where several indices stand at one axis, in the order of their names.
+from its first axis to its last; where several indices stand at one axis, in the order of their names. `Eq(Z[i, j], ...)` says
+another order.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import sympy
 
 from bpcompile import contraction, dims
 from bpcompile.frontends.expression_table import Index
-from bpcompile.frontends.index_ranges import Affine, Extent
+from bpcompile.frontends.index_ranges import POSITIONS, Affine, Extent
 from bpcompile.frontends.stages import ProductForm
 from bpcompile.ir import Atom, Dim, Lit, Operand, Var, show_shape, value_of
 from bpcompile.primitive import REGISTRY
@@ -203,8 +204,7 @@ class _Access:
         index: list[Any] = []
         for axis, place in enumerate(self.places):
             if place is None or any(not isinstance(self.lowering.table.atoms[n], Index) for n in place.terms):
-                help_ = "a position is a sum of indices, each with a whole number as factor: `x[2*p + i]`"
-                raise self.lowering.refuse("E157", f"an index of `{self.name}` in `{self.lowering.stage}` has no meaning here", help_)
+                raise self.lowering.refuse("E157", f"an index of `{self.name}` in `{self.lowering.stage}` has no meaning here", POSITIONS)
             index.append(self._part(axis, place))
         array = self.array
         # The one position of an axis of size 1 is all of it: `v.ravel()` for a vector of one column.
@@ -362,7 +362,7 @@ def _without_delta(lowering: Lowering, body: int, over: Sequence[int]) -> int | 
             continue
         for one, other in (table.args[factor], table.args[factor][::-1]):
             position = indices.affine(other)
-            if one not in over or position is None or one in position.terms:
+            if one not in over or position is None or one in position.terms or _captures(lowering, body, one, position):
                 continue
             start, size = indices.range_of(one)
             low, high = indices.extent(position)
@@ -375,6 +375,13 @@ def _without_delta(lowering: Lowering, body: int, over: Sequence[int]) -> int | 
             left = [index for index in over if index != one]
             return table.node(sympy.Sum, (bound, *left)) if left else bound
     return None
+
+
+def _captures(lowering: Lowering, body: int, index: int, position: Affine) -> bool:
+    """Whether a sum inside would take an index of `position` for its own, if that were put in the place of `index`."""
+    table, indices = lowering.table, lowering.indices
+    sums = (n for n in table.reachable([body]) if table.heads[n] in (sympy.Sum, sympy.Product))
+    return any(index in indices.inside(n) and not position.terms.keys().isdisjoint(table.args[n][1:]) for n in sums)
 
 
 def plan_product(lowering: Lowering, node: int) -> Plan:

@@ -363,7 +363,8 @@ def _renamed(value: ast.expr, own: str, other: str) -> ast.expr:
         def visit_Name(self, node: ast.Name) -> ast.expr:
             return _name(other) if node.id == own else node
 
-    return Rename().visit(copy.deepcopy(value))  # type: ignore[no-any-return]  an expression stays one
+    renamed: ast.expr = Rename().visit(copy.deepcopy(value))
+    return renamed
 
 
 _EPS: Final = ("eps", "epsilon", "EPS", "delta", "small")

@@ -1,0 +1,12 @@
+from sympy import Idx, IndexedBase, Sum, exp, symbols
+
+d, q, l = symbols("d q l", integer=True)
+i, h, j = Idx("i", d), Idx("h", q), Idx("j", l)
+x, v, gamma = IndexedBase("x"), IndexedBase("v"), IndexedBase("gamma")
+w, theta, y = IndexedBase("w"), IndexedBase("theta"), IndexedBase("y")
+
+alpha = Sum(v[i, h] * x[i], i)
+b = 1 / (1 + exp(-(alpha - gamma[h])))
+beta = Sum(w[h, j] * b, h)
+yhat = 1 / (1 + exp(-(beta - theta[j])))
+E = Sum((yhat - y[j]) ** 2, j) / 2
