@@ -81,10 +81,11 @@ def mark_tree(tree: ast.Module, source: Source, *, only: Sequence[str], at: Mapp
     plan = make_plan(tree)
     plan.bare = first > 0
     judgements: list[tuple[Case, Judgement]] = []
-    for case in find_cases(plan, tree):
-        case.at = dict(at)
-        case.prepare()
-        judgements += [(case, judgement) for judgement in Judge(case, names, seed).judge()]
+    with np.errstate(all="ignore"):  # a mistake may well divide by zero
+        for case in find_cases(plan, tree):
+            case.at = dict(at)
+            case.prepare()
+            judgements += [(case, judgement) for judgement in Judge(case, names, seed).judge()]
     report = _combine(source, judgements, only)
     if not first:
         return report

@@ -85,13 +85,17 @@ class Case:
         """Find sizes at which the case runs."""
         self._add_literals()
         failures = self._settle()
-        if failures:
+        if failures or self._empty():
             # Sizes may depend on each other in a way that trying does not find: as they are written, they fit.
             found = self.sizes
             self.sizes = Sizes()
             self._add_literals(written=True)
-            if len(self._settle()) >= len(failures):
+            if len(self._settle()) > len(failures) or (len(failures) and self._empty()):
                 self.sizes = found
+
+    def _empty(self) -> bool:
+        """Tell whether some array has come out empty, as where a window is larger than what it slides over."""
+        return any(event.value is not None and event.value.size == 0 for event in self.execute(1).run.events)
 
     def _add_literals(self, *, written: bool = False) -> None:
         for table in (self.plan.sizes, self.plan.bounds):
@@ -826,7 +830,15 @@ def _computes_gradients(function: ast.FunctionDef) -> bool:
 
 
 def _only_helps(function: ast.FunctionDef, called: set[str], used: set[ast.FunctionDef]) -> bool:
-    """A function that another one calls, and that can't stand alone: it takes gradients as arguments."""
+    """A function that can't be marked alone: it takes what a forward pass has kept, or gradients of what it does not compute."""
+    known = {each.arg for each in function.args.args} | {
+        each.id for each in ast.walk(function) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+    }
+    for each in function.args.args:
+        if _CACHES.search(each.arg):
+            return True
+        if function.name in called and stems(each.arg) and "back" in function.name and not any(stem in known for stem in stems(each.arg)):
+            return True
     return function.name in called and bool(used) and any(each.arg.startswith("d") and len(each.arg) > 1 for each in function.args.args)
 
 

@@ -29,8 +29,10 @@ from bpcompile.marking.words import is_container, stems
 #: Relative to the sum of the magnitudes that a gradient is added up from.
 TOLERANCE: Final = 1e-8
 #: Differences below this are called an eps term, where nothing explains them better.
-SMALL: Final = 1e-4
+SMALL: Final = 2e-3
 POINTS: Final = 3
+#: Most edits of a line that are tried, its turns in a loop counted.
+MOST_PROBES: Final = 2400
 #: Most programs that are run to explain one wrong gradient.
 MOST_RUNS: Final = 40
 
@@ -84,6 +86,9 @@ class Point:
         self.ledger: Ledger = outcome.run.ledger
         self.events = outcome.run.events
         self.outputs: list[tuple[str, Ids, Any]] = outcome.outputs
+        self.by_stem: dict[str, list[Event]] | None = None
+        self.chain_lengths: dict[tuple[int, str], int] | None = None
+        self.sources: dict[int, Any] = {}
         self.truth: Sweep
         self.bound: Sweep
         self.author: Sweep
@@ -175,6 +180,16 @@ class Judge:
         self._judge_states(judgement)
         return judgement
 
+    def _unusable(self, event: Event) -> bool:
+        """Tell whether a gradient failed, or has a shape with which what reads it can't be judged."""
+        if event.kind == "failed" and event.value is None:
+            return True
+        twin = self.points[0].events[self.twin[event.index]]
+        if event.value is None or event.value.shape == twin.ids.shape or event.kind not in {"set", "failed"}:
+            return False
+        failed = any(each.kind == "failed" and each.value is None for each in self.points[0].events[event.index :])
+        return failed or bool(self.readers[event.index] - set(self.chain_of[event.index]))
+
     def _failed_value(self, replaced: list[dict[int, Any]]) -> int | None:
         """
         Give the first failed gradient line the value it should have had, so that later lines can be judged.
@@ -183,7 +198,7 @@ class Judge:
         """
         first = self.points[0]
         for event in first.events:
-            if event.kind == "failed" and event.value is None and event.index in self.twin:
+            if event.index in self.twin and event.index not in replaced[0] and self._unusable(event):
                 self._sweep_author()
                 for point, own in zip(self.points, replaced, strict=True):
                     own[event.index] = self._expected(point, event.index)
@@ -236,7 +251,8 @@ class Judge:
                 continue
             if depends is not None and not depends[event.ids.ravel()].any():
                 continue
-            seeded = self._seed_event(events, index) is not None
+            seed = self._seed_event(events, index)
+            seeded = seed is not None and (seed.kind == "param" or _drawn(seed))
             others = {k for k in read_by[index] if names[k].text != event.text}
             if not others or seeded:
                 found.append([index])
@@ -275,16 +291,43 @@ class Judge:
 
     def _seed_event(self, events: Sequence[Event], index: int) -> Event | None:
         """The upstream gradient of an output: a gradient of its name that depends on nothing."""
-        name = events[index].name
-        for event in events:
-            if event.index != index:
-                if event.value is None or name not in [*stems(event.name), self.names.get(event.name)]:
-                    continue
-                if event.frame != events[index].frame and event.kind == "param" and event.frame != 0:
-                    continue
-                if event.value.shape == events[index].value.shape and self._independent(event):
-                    return event
+        output = events[index]
+        chains = self._chain_lengths()
+        for event in self._gradients_of(output.name):
+            if event.kind != "param" and chains[event.frame, event.text] > 1:
+                continue  # written in several steps: computed, not given
+            if event.index == index or event.value is None or event.value.shape != output.value.shape:
+                continue
+            if event.kind == "param" and event.frame not in {output.frame, 0}:
+                continue
+            if self._independent(event) and not self._feeds(event, output):
+                return event
         return None
+
+    def _feeds(self, event: Event, output: Event) -> bool:
+        """Tell whether an output depends on a value: then that is none of its gradients, whatever it is called."""
+        first = self.points[0]
+        mask = first.sources.get(output.index)
+        if mask is None:
+            mask = first.sources[output.index] = first.ledger.ancestors([output.ids])
+        return bool(mask[event.ids.ravel()].any())
+
+    def _chain_lengths(self) -> dict[tuple[int, str], int]:
+        first = self.points[0]
+        if first.chain_lengths is None:
+            first.chain_lengths = Counter((event.frame, event.text) for event in first.events)
+        return first.chain_lengths
+
+    def _gradients_of(self, name: str) -> list[Event]:
+        """The events that are the gradient of a variable by their name."""
+        first = self.points[0]
+        if first.by_stem is None:
+            found: dict[str, list[Event]] = defaultdict(list)
+            for event in first.events:
+                for stem in dict.fromkeys([*stems(event.name), *([self.names[event.name]] if event.name in self.names else [])]):
+                    found[stem].append(event)
+            first.by_stem = found
+        return first.by_stem.get(name, [])
 
     def _independent(self, event: Event) -> bool:
         ledger = self.points[0].ledger
@@ -366,6 +409,8 @@ class Judge:
         for key in (event.text, event.name):
             if key in self.names:
                 return self.by_name.get(self.names[key], [])
+        if event.text.endswith("]") and not event.container:
+            return []  # an element of a list: its number says which it is, its name does not
         if event.container and is_container(event.container):
             found = self.by_name.get(event.name, [])
             if found:
@@ -524,8 +569,8 @@ class Judge:
     def _expected(self, point: Point, index: int) -> Any:
         return point.author.sums[point.events[self.twin[index]].ids]
 
-    def _closure(self, index: int) -> set[int]:
-        """Checkpoints that a line reads, through lines that are no checkpoints."""
+    def _closure(self, index: int, through: frozenset[int] = frozenset()) -> set[int]:
+        """Checkpoints that a line reads, through lines that are no checkpoints, or that are looked through."""
         found: set[int] = set()
         stack, seen = [index], {index}
         while stack:
@@ -533,7 +578,7 @@ class Judge:
                 if source in seen:
                     continue
                 seen.add(source)
-                if source in self.twin:
+                if source in self.twin and source not in through:
                     found.add(source)
                 else:
                     stack.append(source)
@@ -578,13 +623,45 @@ class Judge:
         wrong = [index for index in self.checkpoints if self.local.get(index) is False]
         for index in wrong[:24]:
             self._judge_closely(index)
+        self._look_through([index for index in wrong if not self.local[index]])
         wrong = [index for index in wrong if not self.local[index] and self._matters(index)]
         self.faults: dict[int, Found] = {}
         self._explain(wrong)
         self._report(judgement)
 
+    def _look_through(self, wrong: list[int]) -> None:
+        """
+        Take back the guess that a variable is a gradient, where what reads it is right without it.
+
+        `dmean = dxc.sum(axis=0); dx = dxc - dmean / N` keeps the gradient of the mean with the other sign.
+        """
+        for index in wrong[:24][::-1]:
+            finals = self._finals(index)
+            if not finals or index in self.replaced[0]:
+                continue
+            if all(final in self.true or self._right_through(final, index) for final in finals):
+                for final in finals:
+                    self.local[final] = True
+                del self.twin[index]
+                self.named_twin.discard(index)
+                self.local[index] = True
+
+    def _right_through(self, final: int, index: int) -> bool:
+        """Tell whether a line is right if one of its sources is no gradient but a step on the way."""
+        if final in self.replaced[0]:
+            return False
+        closure = self._closure(final, frozenset({index}))
+        for point in self.points:
+            seeds = [(ids, seed) for _, ids, seed in point.outputs]
+            expected = point.ledger.reverse(seeds, given=self._given(point, closure)).sums[point.events[self.twin[final]].ids]
+            if not close(point.events[final].value, expected, self._loose(point, final, expected)):
+                return False
+        return True
+
     def _matters(self, index: int) -> bool:
         """Tell whether a wrong gradient is one: an intermediate whose every use is right is none."""
+        if index in self.replaced[0]:
+            return True  # it fails: what it should have been stands in its place
         readers = self.readers[index] - set(self.chain_of[index])
         if not readers:
             chain = self.chain_of[index]
@@ -619,12 +696,7 @@ class Judge:
 
     def _judge_closely(self, index: int) -> None:
         """Judge a line by the gradients that it really reads."""
-        closure = self._closure(index)
-        found = []
-        for point in self.points:
-            seeds = [(ids, seed) for _, ids, seed in point.outputs]
-            sums = point.ledger.reverse(seeds, given=self._given(point, closure)).sums
-            found.append(sums[point.events[self.twin[index]].ids])
+        found = self._wanted_by(index)
         if index not in self.replaced[0] and all(
             close(point.events[index].value, own, self._loose(point, index, own)) for point, own in zip(self.points, found, strict=True)
         ):
@@ -650,7 +722,7 @@ class Judge:
         while remaining:
             index = remaining[0]
             together = [k for k in remaining if set(regions[k]) & set(regions[index])]
-            chosen = self._choose(index, together, attempts, values)
+            chosen = self._again(index) or self._choose(index, together, attempts, values)
             if chosen is None and index in self.wanted_all:
                 # The value may be meant to go by gradients that the wrong line doesn't read.
                 mine, self.wanted[index] = self.wanted[index], self.wanted_all[index]
@@ -660,13 +732,23 @@ class Judge:
             if chosen is None:
                 chosen = self._choose_by_running(index, attempts, values)
             if chosen is None:
+                chosen = self._choose_through(index, attempts, values)
+            if chosen is None:
                 where = self._unexplained(index, together)
-                self.faults.setdefault(where, Found("unknown", None, {}))
+                self.faults.setdefault(where, self._by_numbers(index) or Found("unknown", None, {}))
                 fixed = [k for k in together if where in regions[k]] or [index]
             else:
                 where, found, fixed = chosen
-                self.faults.setdefault(where, found)
+                self.faults.setdefault(where, self._shape_only(where) or found)
             remaining = [k for k in remaining if k not in fixed]
+
+    def _again(self, index: int) -> tuple[int, Found, list[int]] | None:
+        """The fault that another turn of a loop had."""
+        events = self.points[0].events
+        for fault, found in self.faults.items():
+            if found.diagnosis != "unknown" and events[fault].statement is events[index].statement and index != fault:
+                return index, found, [index]
+        return None
 
     def _attempts(self, candidates: list[int]) -> dict[int, list[Attempt]]:
         """Other forms of each line; the runs of a line in a loop share theirs."""
@@ -678,7 +760,8 @@ class Judge:
             statement = events[index].statement
             assert statement is not None
             if id(statement) not in of_statement:
-                own = mistakes.attempts(statement, self._facts(index))[: max(0, budget)]
+                turns = sum(event.statement is statement for event in events)
+                own = mistakes.attempts(statement, self._facts(index))[: max(0, min(budget, MOST_PROBES // turns))]
                 of_statement[id(statement)] = own
                 budget -= len(own)
             result[index] = of_statement[id(statement)]
@@ -710,9 +793,17 @@ class Judge:
         wanted = self.wanted.get(index)
         parents: dict[str, set[str]] = defaultdict(set)
         for k in self.forward:
-            for source in self.reads[k]:
-                if source in forward:
-                    parents[events[k].text].add(events[source].text)
+            if events[k].frame not in {event.frame, 0} and events[k].text not in values:
+                continue
+            stack, met = list(self.reads[k]), set()
+            while stack:
+                source = stack.pop()
+                if source not in forward or source in met:
+                    continue
+                met.add(source)
+                if events[source].kind in {"param", "return"} and len(met) < 40:
+                    stack += self.reads[source]
+                parents[events[k].text].add(events[source].text)
         before = [events[k].text for k in self.chain_of.get(index, ()) if k < index]
         twin = self.twin.get(index)
         if twin is None:
@@ -881,6 +972,40 @@ class Judge:
             change = change + np.tensordot(value - event.value, sums[event.ids], axes=event.value.ndim)
         return change
 
+    def _choose_through(self, index: int, attempts: dict[int, list[Attempt]], values: dict[tuple[int, int], Any]) -> tuple[int, Found, list[int]] | None:
+        """The attempt that puts right what reads a variable, if the variable is no gradient in spite of its name."""
+        finals = sorted(self._finals(index))
+        if not finals or index in self.replaced[0] or any(final in self.replaced[0] for final in finals):
+            return None
+        twin, kept = self.twin.pop(index), {final: (self.wanted.get(final), self.region.get(final)) for final in finals}
+        for final in finals:
+            self.wanted[final] = self._wanted_by(final)
+            self.region[final] = self._temporaries(final)
+        chosen = self._choose(finals[0], finals, attempts, values)
+        if chosen is not None:
+            self.named_twin.discard(index)
+            return chosen[0], chosen[1], [index, *chosen[2]]
+        self.twin[index] = twin
+        for final, (wanted, region) in kept.items():
+            if wanted is None:
+                del self.wanted[final]
+            else:
+                self.wanted[final] = wanted
+            if region is None:
+                del self.region[final]
+            else:
+                self.region[final] = region
+        return None
+
+    def _wanted_by(self, index: int) -> list[Any]:
+        """What a line should have computed, given the gradients that it reads."""
+        closure = self._closure(index)
+        found = []
+        for point in self.points:
+            seeds = [(ids, seed) for _, ids, seed in point.outputs]
+            found.append(point.ledger.reverse(seeds, given=self._given(point, closure)).sums[point.events[self.twin[index]].ids])
+        return found
+
     def _choose_by_running(self, index: int, attempts: dict[int, list[Attempt]], values: dict[tuple[int, int], Any]) -> tuple[int, Found, list[int]] | None:
         """
         The attempt that puts a wrong gradient right when the whole program runs with it.
@@ -907,6 +1032,66 @@ class Judge:
                     break
             else:
                 return candidate, attempt.found, [index]
+        return None
+
+    def _shape_only(self, index: int) -> Found | None:
+        """Right numbers in another shape."""
+        if index not in self.wanted:
+            return None
+        for point, wanted in zip(self.points, self.wanted[index], strict=True):
+            value = point.events[index].value
+            if value is None or value.shape == wanted.shape or value.size != wanted.size or not np.allclose(value.ravel(), wanted.ravel(), rtol=1e-7):
+                return None
+        text = f"{self.points[0].events[index].text}.reshape({', '.join(map(str, self.wanted[index][0].shape))})"
+        return Found("shape-only", text if self.points[0].events[index].statement is None else None, {})
+
+    def _by_numbers(self, index: int) -> Found | None:
+        """What the numbers say where no edit of the line does."""
+        if index in self.replaced[0]:
+            return None
+        return self._by_ratio(index) or self._by_missing_use(index) or self._by_size(index)
+
+    def _by_ratio(self, index: int) -> Found | None:
+        """A gradient built over several lines that is right but for a number."""
+        ratio = self._ratio(index)
+        event = self.points[0].events[index]
+        if ratio is None or event.statement is None or ratio == 0:
+            return None
+        name = event.text.split("[")[0] if event.kind != "set" else event.text
+        sizes = sorted({n for k in self.forward for n in self.points[0].events[k].ids.shape if n > 1})
+        line = ast.unparse(event.statement)
+        if np.isclose(ratio, -1):
+            return Found("sign", f"{line}; {name} *= -1", {})
+        if np.isclose(ratio, 2) or np.isclose(ratio, 0.5):
+            return Found("factor-two", f"{line}; {name} {'/' if ratio > 1 else '*'}= 2", {})
+        for size in sizes:
+            for factor in (ratio, 1 / ratio):
+                if np.isclose(factor, size) or np.isclose(factor, size - 1):
+                    return Found("missing-mean-factor", f"{line}; {name} {'/' if factor == ratio else '*'}= {round(factor)}", {})
+        return None
+
+    def _by_size(self, index: int) -> Found | None:
+        """A difference as small as what keeps a logarithm or a quotient finite."""
+        for point, wanted in zip(self.points, self.wanted[index], strict=True):
+            value = point.events[index].value
+            if value is None or value.shape != wanted.shape or not np.max(np.abs(value - wanted), initial=0.0) <= SMALL * np.max(np.abs(wanted), initial=0.0):
+                return None
+        return Found("eps-term", None, {})
+
+    def _by_missing_use(self, index: int) -> Found | None:
+        """A gradient that lacks what one or more uses of its variable send to it."""
+        parts = self._contributions(index)
+        if not parts or not 1 < len(parts[0]) <= 8:
+            return None
+        many = len(parts[0])
+        for subset in range(1, 2**many - 1):
+            for point, own, wanted in zip(self.points, parts, self.wanted[index], strict=True):
+                value = point.events[index].value
+                lacking = sum(part for k, part in enumerate(own) if subset >> k & 1)
+                if value is None or value.shape != wanted.shape or not close(value + lacking, wanted, self._loose(point, index, wanted)):
+                    break
+            else:
+                return Found("missing-branch", None, {})
         return None
 
     def _unexplained(self, index: int, together: list[int]) -> int:
@@ -1089,20 +1274,39 @@ class Judge:
             for name, index in finals.items():
                 judgement.gradients.append(self._gradient(index, name))
 
+    def _rests_on_replaced(self, index: int) -> bool:
+        """Tell whether a gradient rests on a line that fails: then there is none."""
+        if not self.replaced[0]:
+            return False
+        seen, stack = {index}, [index]
+        while stack:
+            own = stack.pop()
+            if own in self.replaced[0]:
+                return True
+            new = self.reads[own] - seen
+            seen |= new
+            stack += new
+        return False
+
     def _gradient(self, index: int, name: str) -> GradientMark:
         event = self.points[0].events[index]
         error = 0.0
         twin = self.twin[index]
-        ok = self._true_at(twin, index) and index not in self.replaced[0]
+        ok = self._true_at(twin, index) and not self._rests_on_replaced(index)
         for point in self.points:
             truth = point.truth.sums[point.events[twin].ids]
             value = point.events[index].value
-            if index in self.replaced[0] or value is None or value.shape != truth.shape:
+            if self._rests_on_replaced(index) or value is None or value.shape != truth.shape:
                 return GradientMark(event.text, name, ok=False, shape=None if value is None else value.shape, error=None, line=event.line)
             with np.errstate(all="ignore"):
                 top = float(np.max(np.abs(truth), initial=0.0))
                 error = max(error, float(np.max(np.abs(value - truth), initial=0.0)) / (top or 1.0))
         return GradientMark(event.text, name, ok=ok, shape=event.value.shape, error=error, line=event.line)
+
+
+def _drawn(event: Event) -> bool:
+    """Tell whether a value is drawn at random, as an upstream gradient of an intermediate result is."""
+    return event.statement is not None and "random" in ast.unparse(event.statement)
 
 
 def _simple(text: str) -> bool:

@@ -17,6 +17,7 @@ array([3.])
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -78,6 +79,14 @@ class Ledger:
         empty = np.empty(0, np.int64)
         self.blocks.append(Block(first, self.count, empty, empty, np.empty(0)))
         return np.arange(first, self.count)
+
+    def step(self, inp: Sequence[int], partial: Sequence[float]) -> Ids:
+        """Make one entry that depends on `inp`; what `fresh` and `record` do together, for a single number."""
+        first = self.count
+        self.count += 1
+        self._edges += len(inp)
+        self.blocks.append(Block(first, self.count, np.full(len(inp), first), np.array(inp, np.int64), np.array(partial, np.float64)))
+        return np.array(first)
 
     def record(self, out: Ids, inp: Ids, partial: Floats) -> None:
         """Note that the entries of the newest block depend on earlier ones."""
@@ -167,7 +176,7 @@ class Ledger:
         """Return the position of the block that holds an entry."""
         if len(self._firsts) != len(self.blocks):
             self._firsts = [block.first for block in self.blocks]
-        return int(np.searchsorted(self._firsts, entry, side="right")) - 1
+        return bisect.bisect_right(self._firsts, entry) - 1
 
 
 def same_size(ids: Sequence[Ids]) -> bool:

@@ -95,7 +95,9 @@ def attempts(statement: ast.stmt, facts: Facts) -> list[Attempt]:
         if text in seen:
             return
         seen.add(text)
-        found.append(Attempt(edited, Found(diagnosis, text.replace("past·", ""), details), order, len(found)))
+        # A line that is too much has no corrected form.
+        corrected = None if text.endswith(" *= 1") else text.replace("past·", "")
+        found.append(Attempt(edited, Found(diagnosis, corrected, details), order, len(found)))
 
     for edited, diagnosis, order in _of_statement(statement):
         add(edited, diagnosis, order)
@@ -109,8 +111,8 @@ def attempts(statement: ast.stmt, facts: Facts) -> list[Attempt]:
             add(_with_value(statement, replacement), diagnosis, order)
         for replacement, diagnosis, order in _everywhere(value, facts):
             add(_with_value(statement, replacement), diagnosis, order)
-        for edited in _textbook(statement, facts):
-            add(edited, "unknown", 9)
+        for edited, diagnosis in _textbook(statement, facts):
+            add(edited, diagnosis, 9 if diagnosis == "unknown" else 5)
     return sorted(found, key=lambda each: (each.order, each.rank))
 
 
@@ -245,6 +247,7 @@ def _of_statement(statement: ast.stmt) -> Iterator[tuple[ast.stmt, str, int]]:
         if isinstance(statement.op, ast.Add):
             yield ast.AugAssign(statement.target, ast.Sub(), statement.value), "sign", 0
             yield ast.Assign([statement.target], statement.value), "accumulates-onto", 1
+            yield ast.AugAssign(statement.target, ast.Mult(), ast.Constant(1)), "accumulates-onto", 1
             if isinstance(statement.target, ast.Subscript):
                 yield ast.Expr(_add_at(statement.target, statement.value)), "repeated-index", 0
         elif isinstance(statement.op, ast.Sub):
@@ -313,15 +316,18 @@ def _of_name(node: ast.Name, inside: tuple[str, ...], facts: Facts) -> Iterator[
     if len(shape) == _TWO and "index" not in inside:
         yield ast.Attribute(node, "T", ast.Load()), "transpose", 2
     for other, others_shape in facts.gradients.items():
-        if other != own and own in facts.gradients and (others_shape == shape or _broadcasts(shape, others_shape)):
-            yield _name(other), "stale-variable", 4
+        if other != own and own in facts.gradients and (others_shape == shape or len(others_shape) == len(shape) or _broadcasts(shape, others_shape)):
+            yield _name(other), "stale-variable", 4 if others_shape == shape else 5
+    for other, others_shape in facts.gradients.items():
+        if own in facts.values and own not in facts.gradients and "index" not in inside and others_shape == shape:
+            yield _name(other), "stale-variable", 6
     for other, others_shape in facts.values.items():
         if other == own or not (others_shape == shape or _broadcasts(shape, others_shape)):
             continue
-        if own in facts.gradients:
-            continue
         if "compare" in inside:
             yield _name(other), "wrong-route", 4
+        elif own in facts.gradients:
+            continue
         else:
             yield _name(other), _relation(own, other, facts), 4 if others_shape == shape else 5
     if own in facts.values:
@@ -586,7 +592,7 @@ def _of_whole(value: ast.expr, facts: Facts) -> Iterator[Edit]:
     for name, own in facts.gradients.items():
         if name not in names and (shape is None or _broadcasts(own, shape)):
             yield _mul(value, _name(name)), "missing-upstream", 5
-    lacking = "upstream-only" if only_upstream else "unknown"
+    lacking = "upstream-only"
     for name, own in facts.values.items():
         if shape is not None and not _broadcasts(own, shape):
             continue
@@ -631,7 +637,7 @@ def _sizes(facts: Facts) -> Iterator[ast.expr]:
 # The textbook line --------------------------------------------------------------------------------------------------------
 
 
-def _textbook(statement: ast.Assign | ast.AugAssign, facts: Facts) -> Iterator[ast.stmt]:
+def _textbook(statement: ast.Assign | ast.AugAssign, facts: Facts) -> Iterator[tuple[ast.stmt, str]]:
     """The line as the chain rule gives it, from the forward statements that use the variable."""
     if not facts.uses or not facts.variable:
         return
@@ -645,13 +651,13 @@ def _textbook(statement: ast.Assign | ast.AugAssign, facts: Facts) -> Iterator[a
     everything = _sum(terms)
     if everything is not None and isinstance(statement, ast.Assign):
         for wrapped in _reduced(everything):
-            yield ast.Assign([target], wrapped)
+            yield ast.Assign([target], wrapped), "unknown"
     for term in terms:
         for wrapped in _reduced(term):
-            yield _with_value(statement, wrapped)
+            yield _with_value(statement, wrapped), "unknown"
             if len(terms) > 1 and isinstance(target, ast.Name | ast.Attribute | ast.Subscript):
-                yield ast.AugAssign(target, ast.Add(), wrapped)
-                yield _with_value(statement, _bin(statement.value, ast.Add(), wrapped))
+                yield ast.AugAssign(target, ast.Add(), wrapped), "unknown"
+                yield _with_value(statement, _bin(statement.value, ast.Add(), wrapped)), "missing-branch"
 
 
 def _reduced(node: ast.expr) -> Iterator[ast.expr]:

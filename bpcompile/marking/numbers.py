@@ -177,6 +177,8 @@ _WHOLE: Final = frozenset({"add", "sub", "mul", "neg", "exp", "log", "sin", "cos
 def apply(ledger: Ledger, name: str, *operands: Value) -> Tracked:
     """Apply a scalar primitive element by element, with NumPy's broadcasting."""
     given = [tracked(operand) for operand in operands]
+    if name in _SCALAR and not any(each.v.ndim for each in given):
+        return _single(ledger, name, given)
     shape = shape_together(*(each.shape for each in given))
     _limit(math.prod(shape))
     primitive = REGISTRY[name]
@@ -193,6 +195,26 @@ def apply(ledger: Ledger, name: str, *operands: Value) -> Tracked:
             partial = _partial(primitive, position, result, values)
             ledger.record(out, np.broadcast_to(own, shape).ravel(), np.broadcast_to(partial, shape).ravel())
     return Tracked(result, _layout(result, out))
+
+
+#: Value and partial derivatives on floats, for the arithmetic that long scalar programs consist of.
+_SCALAR: Final[dict[str, Callable[..., tuple[float, tuple[float, ...]]]]] = {
+    "add": lambda x, y: (x + y, (1.0, 1.0)),
+    "sub": lambda x, y: (x - y, (1.0, -1.0)),
+    "mul": lambda x, y: (x * y, (y, x)),
+    "neg": lambda x: (-x, (-1.0,)),
+}
+
+
+def _single(ledger: Ledger, name: str, given: Sequence[Tracked]) -> Tracked:
+    """Apply arithmetic to single numbers, without the cost of arrays."""
+    result, partials = _SCALAR[name](*(float(each.v) for each in given))
+    ids = [int(each.i if each.own is None else each.own) for each in given]
+    kept = [(own, partial) for own, partial in zip(ids, partials, strict=True) if own and partial]
+    value = np.array(result)
+    if not kept:
+        return Tracked(value, np.zeros((), np.int64))
+    return Tracked(value, ledger.step([own for own, _ in kept], [partial for _, partial in kept]))
 
 
 def _rule(primitive: Primitive, position: int) -> Any:
@@ -249,8 +271,11 @@ def named(ledger: Ledger, value: Tracked) -> Tracked:
     """Return the same array under a name of its own: writes are shared, ids are not."""
     if ledger.mute:
         return value
-    own = ledger.fresh(value.v.size)
     ids = value.ids
+    if not ids.ndim:
+        own = ledger.step([int(ids)], [1.0]) if ids else ledger.fresh(1).reshape(())
+        return Tracked(value.v, value.i, own, value.i)
+    own = ledger.fresh(value.v.size)
     ledger.record(own, ids.ravel(), np.ones(ids.size))
     return Tracked(value.v, value.i, own.reshape(value.v.shape), value.i.copy())
 

@@ -286,25 +286,46 @@ def _makes_inputs(plan: Plan, statement: ast.Assign, written: set[str], *, stric
                 return False
             if plan.gradient_like(name) or in_gradient_container(each):
                 return False
-    return _literal(statement.value, strict=strict)
+    return _literal(plan, statement.value, strict=strict)
 
 
-def _literal(node: ast.expr, *, strict: bool) -> bool:
-    """Tell whether an expression is an example value: numbers, lists of them, arrays that are made of nothing else."""
-    if isinstance(node, ast.Constant):
-        return type(node.value) in {int, float} and not strict
-    if isinstance(node, ast.UnaryOp):
-        return _literal(node.operand, strict=strict)
-    if isinstance(node, ast.List | ast.Tuple):
-        return bool(node.elts) and all(_literal(each, strict=False) for each in node.elts) and not strict
-    if isinstance(node, ast.BinOp):
-        sides = (node.left, node.right)
-        return any(_literal(each, strict=True) for each in sides) or all(_literal(each, strict=strict) for each in sides)
-    if isinstance(node, ast.Call):
-        name = called(node)
-        if name in {"array", "asarray", "float", "float64"} and node.args:
-            return _literal(node.args[0], strict=False)
-        if name in {"astype", "reshape", "copy"} and isinstance(node.func, ast.Attribute):
-            return _literal(node.func.value, strict=True)
-        return name in _MAKERS
-    return False
+def _literal(plan: Plan, node: ast.expr, *, strict: bool) -> bool:
+    """
+    Tell whether an expression is an example value: numbers, lists of them, arrays that are made of nothing else.
+
+    Args:
+        plan: Knows which names are sizes.
+        node: The expression.
+        strict: Plain numbers do not count, only arrays that are made.
+    """
+    numbers = makes = False
+    stack: list[ast.expr] = [node]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, ast.Constant):
+            if type(each.value) not in {int, float}:
+                return False
+            numbers = True
+        elif isinstance(each, ast.UnaryOp):
+            stack.append(each.operand)
+        elif isinstance(each, ast.BinOp):
+            stack += [each.left, each.right]
+        elif isinstance(each, ast.List | ast.Tuple):
+            if not each.elts:
+                return False
+            stack += each.elts
+        elif isinstance(each, ast.Call):
+            name = called(each)
+            if name in _MAKERS:
+                makes = True
+            elif name in {"array", "asarray", "float", "float64"}:
+                stack += each.args[:1]
+            elif name in {"astype", "reshape", "copy"} and isinstance(each.func, ast.Attribute):
+                stack.append(each.func.value)
+            elif name == "sqrt":
+                stack += each.args
+            else:
+                return False
+        elif not (isinstance(each, ast.Name | ast.Attribute | ast.Subscript) and base_name(each) in {*plan.size_names, "shape"}):
+            return False
+    return makes or (numbers and not strict)

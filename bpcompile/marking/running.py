@@ -20,7 +20,7 @@ from bpcompile.marking import library as lib
 from bpcompile.marking import numbers as nb
 from bpcompile.marking.ledger import Ids, Ledger, TooLargeError
 from bpcompile.marking.numbers import CannotReadError, MismatchError, Tracked, Value, constant, moved, named, plain
-from bpcompile.marking.plan import Plan, base_name, in_gradient_container, place
+from bpcompile.marking.plan import Plan, base_name, called, in_gradient_container, place
 from bpcompile.marking.words import stems
 
 MAX_STEPS: Final = 3_000_000
@@ -361,12 +361,16 @@ class Run:
         ids: Ids,
         scope: Scope,
         fault: CannotReadError | None = None,
+        key: str | None = None,
     ) -> Event:
         text = target if isinstance(target, str) else ast.unparse(target)
         name = text if isinstance(target, str) else base_name(target)
         container = ""
-        if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant) and isinstance(target.slice.value, str):
+        if isinstance(target, ast.Subscript) and key is None and isinstance(target.slice, ast.Constant) and isinstance(target.slice.value, str):
+            key = target.slice.value
+        if isinstance(target, ast.Subscript) and key is not None:
             container = ast.unparse(target.value)
+            name, text = key, f"{container}[{key!r}]"
         event = Event(
             len(self.events),
             statement.lineno if statement is not None else 0,
@@ -424,7 +428,9 @@ class Run:
                 base[key] = value
             except TypeError as fault:
                 raise CannotReadError("this key") from fault
-            self._note_value(target, kind, value, scope)
+            found = numbers_of(value)
+            if found is not None:
+                self._note(self._statement, target, kind, *found, scope, key=key if isinstance(key, str) else None)
         elif isinstance(base, list):
             value = self._named(value, "")
             position = lib.as_int(key) if not isinstance(key, slice) else None
@@ -488,7 +494,10 @@ class Run:
         value = self.value(statement.value, scope)
         if self.redraw is not None and place(statement) in self.plan.inputs:
             names = {base_name(each) for target in statement.targets for each in ast.walk(target)}
-            if not names & self.plan.index_names or not _whole_numbers(value):
+            given = isinstance(statement.value, ast.Call) and called(statement.value) in {"array", "asarray"} and _zeros_and_ones(value)
+            if given and not any(self.plan.has_gradient(name) for name in names):
+                pass  # a mask, or labels one-hot: other numbers would be none
+            elif not names & self.plan.index_names or not _whole_numbers(value):
                 flips = all(self.plan.has_gradient(name) for name in names if name)
                 value = self._leaf(self.redraw(value, self.rng, self.draw if flips else self.draw % 3), base_name(statement.targets[0]))
             begin = len(self.events)
@@ -1173,6 +1182,11 @@ def numbers_of(value: Value) -> tuple[Any, Ids] | None:
 
 def _whole_numbers(value: Value) -> bool:
     return isinstance(value, int) or (isinstance(value, np.ndarray) and value.dtype.kind in "biu")
+
+
+def _zeros_and_ones(value: Value) -> bool:
+    array = np.asarray(plain(value)) if isinstance(value, Tracked | np.ndarray) else np.empty(0)
+    return bool(array.size) and bool(np.all((array == 0) | (array == 1)))
 
 
 def _bound_by(statement: ast.stmt) -> Iterator[ast.expr]:
