@@ -13,7 +13,8 @@ import pytest
 from teaching_programs import ARRAYS, ROOT, SCALAR, SIX, example, of_text
 
 from bpcompile.cli import main
-from bpcompile.teaching.circuit import CHAR, SIZE, Circuit, Label, draw
+from bpcompile.diagnostics import CompileError
+from bpcompile.teaching.circuit import CHAR, SIZE, Circuit, Label, _Layout, _Request, draw
 from bpcompile.teaching.picture import dot, raster, svg
 from bpcompile.teaching.worked import digits, run
 
@@ -198,6 +199,24 @@ def test_compiling_loads_no_drawing_library():
     code = "import sys; from bpcompile.cli import main; main(['-e', 'x*y', '--check', 'off']); print(sorted({'pygraphviz', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_too_many_gates_are_refused_with_a_way_out():
+    text = "x = 0.5\n" + "".join(f"a{i} = {'x' if i == 0 else f'a{i - 1}'} * 1.01\n" for i in range(401))
+    with pytest.raises(CompileError) as caught:
+        draw(of_text(text))
+    assert caught.value.diagnostics[0].code == "E024"
+
+
+def test_lines_cross_only_where_they_must():
+    def crossings(text: str) -> int:
+        request = _Request(of_text(text), collapse=False, lang="en", blank="")
+        return min(_Layout(request, swapped=False, ordered=ordered).crossings() for ordered in (True, False))
+
+    assert crossings("x = 1.0\ny = 2.0\nz = 3.0\nf = (x + y) * z") == 0
+    assert crossings("a = 1.0\nb = 2.0\nc = 3.0\nd = 4.0\nf = (a * b + c * d) * (a + 2)") <= 1
+    # Three inputs that all meet in three gates can't be drawn flat.
+    assert 0 < crossings("a = 1.0\nb = 2.0\nc = 3.0\np = a * b * c\nq = a + b + c\nr = max(a, b, c)\nf = p * q * r") < 12
 
 
 def test_a_chain_of_forty_gates_stays_readable():

@@ -65,6 +65,10 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
         "Move one input a little along a direction, to both sides, and see how much the output moves; beside it stands the gradient along that direction.",
         "让一个输入沿某个方向向两侧各移动一点，看输出变化多少；旁边是梯度沿该方向的分量。",
     ),
+    "page.check.kink": (
+        "Where the slope jumps (a tie, a corner, a step), differences measure a mixture of both sides; far out, they drown in rounding.",
+        "在斜率突变处（相等、折点、跳变），差分得到的是两侧的混合；数值过大时，差分会被舍入误差淹没。",
+    ),
     "page.check.agrees": ("agrees", "一致"),
     "page.check.differs": ("differs", "不一致"),
     "page.code": ("The whole code", "完整代码"),

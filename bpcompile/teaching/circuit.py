@@ -8,11 +8,14 @@ is a list of marks in pixels, from which `picture` writes every format.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Final, Literal
+
+import numpy as np
 
 from bpcompile.diagnostics import error
 from bpcompile.ir import show_shape
@@ -26,6 +29,9 @@ SIZE: Final = 12
 _GATE: Final = 34.0
 _MARGIN: Final = 14.0
 _POINTS: Final = 72.0
+#: Pictures of up to so many gates are laid out twice, for fewer crossings; beyond the other number nobody could read them.
+_SOME: Final = 60
+_MOST: Final = 400
 #: Gates whose operands may come in either order.
 _COMMUTING: Final = frozenset({"add", "mul", "max", "min", "hypot", "logaddexp", "and", "or", "eq", "ne", "beta"})
 #: What stands where a number is to be filled in.
@@ -119,10 +125,14 @@ def draw(worked: Worked, *, collapse: bool = False, lang: str = "en", blank: str
         blank: `gradients` draws empty boxes in their place; `values` does, and leaves the gradients out.
 
     Raises:
-        CompileError: E021 pygraphviz is not installed.
+        CompileError: E021 pygraphviz is not installed; E024 there are more gates than a picture shows.
     """
     request = _Request(worked, collapse=collapse, lang=lang, blank=blank)
-    best = min((_Layout(request, swapped=False, ordered=ordered) for ordered in (True, False)), key=_Layout.crossings)
+    if len(request.nodes) > _MOST:
+        raise error("E024", f"{len(request.nodes)} gates are too many for a picture", help="`--collapse` draws one gate a stage, `--of` an earlier stage")
+    best = _Layout(request, swapped=False, ordered=False)
+    if len(request.nodes) <= _SOME:
+        best = min(_Layout(request, swapped=False, ordered=True), best, key=_Layout.crossings)
     if best.is_upside_down():
         # As many lines cross in the mirror, and the inputs come in the order of the program.
         best = _Layout(request, swapped=True, ordered=best.ordered)
@@ -268,18 +278,22 @@ class _Layout:
     def crossings(self) -> int:
         """Count the pairs of lines that cross, as far as a chain of chords shows it."""
         lines = [_chords(curve) for _, _, curve in self.edges]
-        boxes = [(min(x for x, _ in c), max(x for x, _ in c), min(y for _, y in c), max(y for _, y in c)) for c in lines]
-        count = 0
-        for i, first in enumerate(lines):
-            for j in range(i):
-                a, b = boxes[i], boxes[j]
-                if a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]:
-                    count += _cross(first, lines[j])
-        return count
+        if len(lines) < 2:
+            return 0
+        low = np.array([line.min(axis=0) for line in lines])
+        high = np.array([line.max(axis=0) for line in lines])
+        near = ((low[:, None] < high) & (low < high[:, None])).all(axis=-1)
+        first, second = np.nonzero(np.triu(near, 1))
+        return sum(_cross(lines[i], lines[j]) for i, j in zip(first, second, strict=True))
 
     def place(self, key: str) -> tuple[float, float]:
         """Return the middle of a node, in pixels."""
         return self._at(self.graph.get_node(key).attr["pos"])
+
+    @functools.cached_property
+    def chords(self) -> Any:
+        """Points close together on all lines."""
+        return np.concatenate([_chords(curve, 40) for _, _, curve in self.edges])
 
     def groups(self) -> list[Group]:
         """Return what is to be drawn, from back to front."""
@@ -338,14 +352,15 @@ class _Layout:
 
     def _free_corner(self, left: float, top: float, width: float, height: float, room: float) -> tuple[float, float]:
         """Return where the name of a box crosses the fewest lines."""
-        chords = [point for _, _, curve in self.edges for point in _chords(curve, 40)]
+        x, y = self.chords.T
 
         def crossed(place: tuple[float, float]) -> int:
-            return sum(place[0] - 2 <= x <= place[0] + room + 2 and place[1] - 11 <= y <= place[1] + 3 for x, y in chords)
+            across = (place[0] - 2 <= x) & (x <= place[0] + room + 2)
+            return int((across & (place[1] - 11 <= y) & (y <= place[1] + 3)).sum())
 
         rows = (top + 12, top + height - 4)
         columns = (left + 8, left + width - room - 8, left + (width - room) / 2)
-        return min(((x, y) for x in columns for y in rows), key=crossed)
+        return min(itertools.product(columns, rows), key=crossed)
 
     def _wires(self) -> list[Group]:
         groups = {}
@@ -387,30 +402,24 @@ def _gate_width(node: _Node) -> float:
     return max(_GATE, len(node.label) * (CHAR + 1.7) + 16)
 
 
-def _chords(curve: Sequence[tuple[float, float]], count: int = 12) -> list[tuple[float, float]]:
-    """Return points on a chain of cubic curves."""
-    points = [curve[0]]
-    for i in range(0, len(curve) - 3, 3):
-        (ax, ay), (bx, by), (cx, cy), (dx, dy) = curve[i : i + 4]
-        for k in range(1, count + 1):
-            t = k / count
-            s = 1 - t
-            p, q, r, u = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
-            points.append((p * ax + q * bx + r * cx + u * dx, p * ay + q * by + r * cy + u * dy))
-    return points
+def _chords(curve: Sequence[tuple[float, float]], count: int = 12) -> Any:
+    """Return points on a chain of cubic curves, as rows of an array."""
+    points = np.array(curve)
+    t = np.linspace(0, 1, count + 1)[1:, None]
+    weights = (1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3
+    pieces = [sum(w * points[i + k] for k, w in enumerate(weights)) for i in range(0, len(points) - 3, 3)]
+    return np.concatenate([points[:1], *pieces])
 
 
-def _cross(first: Sequence[tuple[float, float]], second: Sequence[tuple[float, float]]) -> bool:
+def _cross(first: Any, second: Any) -> bool:
     """Whether two chains of chords cross, other than where they begin or end together."""
 
-    def side(o: tuple[float, float], a: tuple[float, float], b: tuple[float, float]) -> float:
-        return (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0])
+    def side(o: Any, a: Any, b: Any) -> Any:
+        return (a[..., 0] - o[..., 0]) * (b[..., 1] - o[..., 1]) - (a[..., 1] - o[..., 1]) * (b[..., 0] - o[..., 0])
 
-    for a, b in pairwise(first):
-        for c, d in pairwise(second):
-            if side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0:
-                return True
-    return False
+    a, b = first[:-1, None], first[1:, None]
+    c, d = second[None, :-1], second[None, 1:]
+    return bool(((side(a, b, c) * side(a, b, d) < 0) & (side(c, d, a) * side(c, d, b) < 0)).any())
 
 
 def _exact(value: Any) -> str:
