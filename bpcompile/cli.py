@@ -414,6 +414,7 @@ def _build_verify_parser() -> _Parser:
     add("--map", metavar="GW=W", action="append", default=[], help="which variable a gradient belongs to, where its name does not tell")
     add("--at", metavar="X=3", nargs="+", action="extend", default=[], help="values to mark at, in place of random ones")
     add("--seed", metavar="N", type=int, default=0, help="seeds the random points (default: 0)")
+    add("--lang", choices=("en", "zh"), default="en", help="the language of the report (default: en)")
     add("--json", action="store_true", help="print the report as JSON")
     add("--html", action="store_true", help="print the report as one page of HTML")
     add("-o", "--output", metavar="OUT", help="the file to write the report to; standard output without it")
@@ -448,7 +449,10 @@ def _mark_as_asked(argv: list[str]) -> int:
     if options.json and options.html:
         msg = "--json or --html, not both"
         raise _UsageError(msg)
-    return _mark(options)
+    from bpcompile.messages import speaker
+
+    with speaker.speaking(options.lang):
+        return _mark(options)
 
 
 def _mark(options: argparse.Namespace) -> int:

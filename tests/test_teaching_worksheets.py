@@ -93,3 +93,20 @@ def test_pictures_alone_can_be_worksheets(tmp_path):
     text = out.read_text("utf-8")
     assert text.count('class="blank"') == 9
     assert text.count("data-gradient") == 1
+
+
+def test_a_filled_in_code_worksheet_is_marked(tmp_path, capsys):
+    source = str(ROOT / "examples" / "staged.py")
+    assert main(["explain", source, "--blank", "code", "--seed", "2", "-o", str(tmp_path / "sheet.html"), "-q", "--check", "off"]) == 0
+    key = (tmp_path / "sheet-key.py").read_text("utf-8")
+    sheet = (tmp_path / "sheet.py").read_text("utf-8").split("\n")
+    filled = [a if "..." not in a else b for a, b in zip(sheet, key.split("\n"), strict=True)]
+    (tmp_path / "right.py").write_text("\n".join(filled), "utf-8")
+    (tmp_path / "wrong.py").write_text("\n".join(line.replace("dx += (1) * dnum", "dx = (1) * dnum") for line in filled), "utf-8")
+    assert main(["verify", str(tmp_path / "right.py")]) == 0
+    capsys.readouterr()
+    assert main(["verify", str(tmp_path / "wrong.py"), "--lang", "zh"]) == 1
+    report = capsys.readouterr().out
+    assert "覆盖了先前的贡献" in report
+    assert main(["verify", str(tmp_path / "wrong.py"), "--html"]) == 1
+    assert '<html lang="en">' in capsys.readouterr().out

@@ -227,6 +227,9 @@ class FunctionCase(Case):
                     self.sizes.add((name, axis), wanted[axis])
             elif spec.kind == "size":
                 self.sizes.add((name, "size"))
+        for name, length in self._hints.lengths.items():
+            if (name, 0) in self.sizes:
+                self.sizes.force((name, 0), length)
         for first, second in self._hints.equal:
             if first in self.sizes and second in self.sizes:
                 self.sizes.join(first, second)
@@ -561,6 +564,7 @@ class _Hints:
         self.guess: dict[str, Spec] = {}
         self.sure: set[str] = set()
         self.equal: list[tuple[Hashable, Hashable]] = []
+        self.lengths: dict[str, int] = {}
         self.numpy = any(
             isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id in {"np", "numpy"}
             for each in ast.walk(ast.Module(body=[owner] if owner else list(functions), type_ignores=[]))
@@ -643,6 +647,11 @@ class _Hints:
             if keys:
                 self._dictionary(name, keys)
                 return self.guess[name]
+        length = _length_from_use(self.functions, word)
+        if length is not None:
+            self.lengths[name] = length
+            self.sure.add(name)
+            return Spec("array", 1)
         rank = _rank_from_use(self.functions, word)
         if rank is not None:
             self.sure.add(name)
@@ -690,6 +699,20 @@ def _keys_of(functions: Sequence[ast.AST], name: str) -> dict[str, ast.expr | No
             ):
                 found.setdefault(node.args[0].value, node.args[1] if len(node.args) > 1 else ast.Constant(None))
     return found
+
+
+def _length_from_use(functions: Sequence[ast.AST], name: str) -> int | None:
+    """The length of a list that is only ever asked for single elements: `w[0]`, `w[1]`."""
+    found: list[int] = []
+    for node in (each for function in functions[:1] for each in ast.walk(function)):
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == name:
+            if not isinstance(node.slice, ast.Constant) or type(node.slice.value) is not int or node.slice.value < 0:
+                return None
+            found.append(node.slice.value)
+    nodes = [node for function in functions[:1] for node in ast.walk(function)]
+    kept = {id(each) for node in nodes if isinstance(node, ast.Tuple) for each in node.elts}  # put into a cache
+    uses = sum(isinstance(node, ast.Name) and node.id == name and id(node) not in kept for node in nodes)
+    return max(found) + 1 if found and len(found) == uses and max(found) < 64 else None
 
 
 def _rank_from_use(functions: Sequence[ast.FunctionDef], name: str) -> int | None:

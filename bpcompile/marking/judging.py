@@ -389,7 +389,9 @@ class Judge:
         first = self.points[0]
         mask = first.ledger.ancestors([ids for _, ids, _ in first.outputs])
         events = first.events
-        self.forward = [event.index for event in events if event.value is not None and mask[event.ids.ravel()].any()]
+        # An input that the output does not depend on, at this point or at all, has the gradient 0.
+        leaves = {leaf.index for leaf in first.run.leaves if not self._gradient_name(leaf)}
+        self.forward = [event.index for event in events if event.value is not None and (event.index in leaves or mask[event.ids.ravel()].any())]
         forward = set(self.forward)
         start = first.outcome.start if isinstance(self.case, Pair) and first.outcome.start is not None else 0
         self.owners = _owners(first)

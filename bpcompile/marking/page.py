@@ -7,6 +7,7 @@ from typing import Final
 
 from bpcompile.marking.messages import say
 from bpcompile.marking.report import LineReport, Report, show_shape, verdict
+from bpcompile.messages import speaker
 
 _STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1b1f24; background: #fff; }
@@ -34,7 +35,7 @@ def render_page(report: Report) -> str:
     head = "".join(f"<th>{escape(say(key))}</th>" for key in ("column-gradient", "column-of", "column-shape", "column-verdict", "column-error"))
     table = f"<table>\n<tr>{head}</tr>\n{gradients}\n</table>\n" if gradients else ""
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
+        f'<!DOCTYPE html>\n<html lang="{speaker.lang}">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
         f"<title>{escape(report.path)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{escape(verdict(report))}</h1>\n<table>\n{rows}\n</table>\n{table}</body>\n</html>\n"
     )

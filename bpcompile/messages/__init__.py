@@ -11,13 +11,15 @@ Code is never translated, and neither is a name of the user's: they enter a sent
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Final
 
-from bpcompile.messages import code, gates, pages
+from bpcompile.messages import code, gates, marking, pages
 
 LANGUAGES: Final = ("en", "zh")
-_AREAS: Final = (code, gates, pages)
+_AREAS: Final = (code, gates, marking, pages)
 
 
 def catalogue() -> dict[str, tuple[str, str]]:
@@ -69,6 +71,25 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
         english = re.escape(_ALL[key][0])
         found.append((re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", english), re.DOTALL), key))
     return found
+
+
+class Speaker:
+    """The language of those to whom none is passed on. Not a context variable: a report may be made on a thread of its own."""
+
+    def __init__(self) -> None:
+        self.lang = LANGUAGES[0]
+
+    @contextmanager
+    def speaking(self, lang: str) -> Iterator[None]:
+        """Set the language of what is said inside."""
+        before, self.lang = self.lang, lang
+        try:
+            yield
+        finally:
+            self.lang = before
+
+
+speaker: Final = Speaker()
 
 
 def knows(key: str) -> bool:
