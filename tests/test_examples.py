@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from bpcompile.compiler import compile_file
+from bpcompile.marking import mark_source, render
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -358,3 +359,15 @@ def test_the_readme_shows_what_is_printed(request):
             readme = pattern.sub(lambda _, b=block: b, readme)
             path.write_text(readme, "utf-8")
         assert block in readme
+
+
+def test_the_readme_shows_a_report_of_verify(request):
+    path = ROOT / "README.md"
+    readme = path.read_text("utf-8")
+    name = "examples/handwritten/staged_faulty.py"
+    report = render(mark_source((ROOT / name).read_text("utf-8"), path=name))
+    block = f"<!-- verify:begin -->\n```text\n{report.strip()}\n```\n<!-- verify:end -->"
+    if request.config.getoption("--update-golden"):
+        readme = re.sub(r"<!-- verify:begin -->\n.*?<!-- verify:end -->", lambda _: block, readme, flags=re.DOTALL)
+        path.write_text(readme, "utf-8")
+    assert block in readme

@@ -484,7 +484,7 @@ def attribute(ev: Evaluator, value: Value, node: ast.Attribute) -> Value:
         Refusal: E104, there is none; E111, the shape is not known.
     """
     name = node.attr
-    if name in _ATTRIBUTES:
+    if name in ATTRIBUTES:
         if isinstance(value, Input) and not value.shape and value.example is None:
             raise unknown_shape(value, f"`.{name}`", node)
         if isinstance(value, Input) and value.state == "list":
@@ -492,8 +492,8 @@ def attribute(ev: Evaluator, value: Value, node: ast.Attribute) -> Value:
         array = variable(ev, value, node)
         if not array.shape:
             check_shape_known(ev, array, f"`.{name}`", node)
-        return _ATTRIBUTES[name](ev, array, node)
-    if name in _METHODS:
+        return ATTRIBUTES[name](ev, array, node)
+    if name in METHODS:
         raise Refusal("E104", f"the method `.{name}` is not called", node=node, help_=f"write `.{name}(...)`")
     raise _no_attribute(value, name, node)
 
@@ -520,7 +520,7 @@ def permute(ev: Evaluator, array: Var, perm: tuple[int, ...], node: Any) -> Var:
     return out
 
 
-_ATTRIBUTES: Final[dict[str, Callable[[Any, Var, Any], Value]]] = {
+ATTRIBUTES: Final[dict[str, Callable[[Any, Var, Any], Value]]] = {
     "shape": lambda _ev, array, _node: tuple(map(Size.of, array.shape)),
     "ndim": lambda _ev, array, _node: len(array.shape),
     "size": lambda _ev, array, _node: Size.of(dims.product(array.shape)),
@@ -542,7 +542,7 @@ class Method:
         """Return the value of the call."""
         name = self.name
         owner = self.owner
-        function = _METHODS.get(name)
+        function = METHODS.get(name)
         if function is None:
             raise _no_attribute(owner, name, node.func)
         if isinstance(owner, Input) and not owner.shape and owner.state == "open" and owner.example is None:
@@ -2542,7 +2542,7 @@ STRIDES: Final[dict[str, Callable[[Call], Value]]] = {
 
 SPECIAL: Final[dict[str, Callable[[Call], Value]]] = {"logsumexp": _logsumexp, "softmax": _softmax, "log_softmax": _log_softmax}
 
-_METHODS: Final[dict[str, Callable[[Call], Value]]] = {
+METHODS: Final[dict[str, Callable[[Call], Value]]] = {
     **{
         name: FUNCTIONS[name]
         for name in (
