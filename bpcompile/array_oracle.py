@@ -633,6 +633,7 @@ MEANINGS: Final[dict[str, Callable[..., Dual]]] = {
     "arange": lambda *, size: Dual(np.arange(size)),
     "eye": lambda *, size: Dual(np.eye(size, dtype=int)),
     "zeros": lambda *, shape: Dual(np.zeros(shape, dtype=int)),
+    "zeros_like": lambda x: Dual(np.zeros(x.shape, dtype=int)),
     "full": lambda value, *, shape: value.linear(lambda a: np.broadcast_to(a, shape)),
     "concatenate": lambda *xs, axis: _joined(xs, lambda arrays: np.concatenate(arrays, axis=axis)),
     "stack": lambda *xs, axis: _joined(xs, lambda arrays: np.stack([np.asarray(a) for a in arrays], axis=axis)),

@@ -112,6 +112,8 @@ class _Body:
         self.at = 0
         #: Names under which other values are read, too.
         self.aliased: set[str] = set()
+        #: Values whose text may share memory with another value.
+        self.views: set[Atom] = set()
         self.eqns = eqns
         self.results = list(results)
         self.uses: dict[Var, int] = {}
@@ -193,6 +195,8 @@ class _Body:
         else:
             self.env[out] = text
             self.pending[out] = eqn
+            if form.view:
+                self.views.add(out)
 
     def _is_place(self, eqn: Eqn) -> bool:
         """Whether a value is a size or a part of an input, which costs nothing to write wherever it is read."""
@@ -216,6 +220,7 @@ class _Body:
         source = self.text(eqn.args[0])
         out = eqn.out
         fresh = source.prec < Prec.ATOM or not _IDENTIFIER.fullmatch(source.text) or isinstance(eqn.args[0], Lit)
+        fresh = fresh and eqn.args[0] not in self.views
         if inline_last is not None and inline_last(out):
             self.env[out] = Text(f"{source.text}.copy()") if self.emitter.is_array(out) and not fresh else source
             self.pending[out] = eqn

@@ -219,8 +219,8 @@ class Grower:
         return next((n for n in NAMES if (self.sizes[0][n], self.sizes[1][n]) == pair), str(pair[0]))
 
     def _numbers(self, shape: list[int]) -> Any:
-        """Numbers of moderate size with few digits, none near 0."""
-        drawn = self.generator.integers(200, 1600, shape) * self.generator.choice([-1, 1], shape) / 1024
+        """Numbers of moderate size, none near 0; not of few digits, whose means hit the constants of programs."""
+        drawn = self.generator.uniform(0.2, 1.6, shape) * self.generator.choice([-1, 1], shape)
         return np.asarray(drawn, dtype=float)
 
     def _parameter(self, name: str, dims: list[str], arrays: list[Any], kind: str) -> None:

@@ -162,6 +162,14 @@ def test_the_matrix_product_is_written_as_in_the_notes(name):
     assert "(5, 10) = (5, 3) . (3, 10)" in golden(name, "notes")
 
 
+def test_the_layers_are_undone_by_the_delta_recursion():
+    code = statements(golden("layers_matrices", "notes"))
+    for layer, before in ((3, "a2"), (2, "a1"), (1, "x")):
+        assert f"db{layer} = ((1 - a{layer}) * a{layer}) * da{layer}" in code
+        assert f"dW{layer} = db{layer}.dot({before}.T)" in code
+        assert f"d{before} = W{layer}.T.dot(db{layer})" in code
+
+
 @pytest.mark.parametrize("name", SCALARS)
 def test_the_upstream_gradient_scales(name):
     page, functions = run(name, "notes"), run(name, "grad")

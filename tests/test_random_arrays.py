@@ -29,7 +29,7 @@ SHARDS = [(style, numerics, layout) for style in ("code", "notes") for numerics 
 _PROFILES = {50: 160, 200: 5_000, 1000: 20_000}
 TOTAL = int(os.environ.get("BPCOMPILE_EXAMPLES", _PROFILES.get(settings.default.max_examples, 160)))
 #: One in so many is compiled with its certificate.
-CHECKED = 16
+CHECKED = 25
 #: Errors that are refusals of what is not supported, at most this share of programs.
 REFUSALS = 0.06
 SEEN: Counter[str] = Counter()
@@ -104,7 +104,30 @@ def check_program(sample, *, style, numerics, layout, check="off", source=None):
     for arguments in sample.arguments:
         given = dict(zip(sample.names, arguments, strict=True))
         compare(sample, compiled, [frozen(given[n]) for n in order], [given[n] for n in sample.names], with_gradient, source)
+    if compiled.emitted.target == "numpy":
+        compare_types(sample, compiled)
     return compiled
+
+
+def compare_types(sample, compiled):
+    """Run on float32: values have the type that NumPy gives them, or stay float32; gradients have that of their inputs."""
+    given = {n: frozen(a.astype(np.float32) if a.dtype == float else a) for n, a in zip(sample.names, sample.arguments[0], strict=True)}
+    want = run(sample, [np.array(given[n]) for n in sample.names])
+    upstream = [frozen(np.ones(np.shape(w))) for w in want]
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            values, _, gradients = call(compiled, [given[param.name] for param, _ in compiled.emitted.params], upstream)
+    except (ValueError, np.linalg.LinAlgError):
+        return  # a size without room for a slice; a matrix that is singular in single precision
+    SEEN["float32"] += 1
+    for got, w in zip([values] if len(want) == 1 else values, want, strict=True):
+        # What is written over all of an array takes its own type along, which shows where np.eye widens it.
+        if np.asarray(got).dtype not in {np.asarray(w).dtype, np.dtype(np.float32)} and "np.eye" not in sample.text:
+            raise Wrong(f"value of {np.asarray(got).dtype}, not {np.asarray(w).dtype}\n{sample}\n{compiled.source}")
+    for (param, _), gradient in zip(compiled.emitted.gradients, gradients, strict=True):
+        if np.asarray(gradient).dtype != np.float32:
+            raise Wrong(f"gradient of {param.name} is {np.asarray(gradient).dtype} for float32\n{sample}\n{compiled.source}")
 
 
 def compare(sample, compiled, passed, arguments, with_gradient, source):

@@ -700,3 +700,13 @@ def test_an_equation_says_the_order_of_the_axes(tmp_path):
     for wrong in (sympy.Eq(Z2[i], xi[i] * ui[j]), sympy.Eq(Z2[i, i], xi[i]), sympy.Eq(Z2[i], Sum(xi[i], over_i)), sympy.Eq(Z2[i + 1], xi[i])):
         with pytest.raises(CompileError):
             compile_gradient(wrong, check="off")
+
+
+def test_a_sum_from_one_says_that_it_leaves_one_out():
+    started = compile_gradient(Sum(IndexedBase("x")[i] ** 2, (i, 1, n)), check="off")
+    assert [note.code for note in started.notes] == ["E162"]
+    value, (dx,) = started(np.array([5.0, 1.0, 2.0]))
+    assert value == 5.0
+    np.testing.assert_array_equal(dx, [0, 2, 4])
+    assert not compile_gradient(Sum(IndexedBase("x")[i] ** 2, over_i), check="off").notes
+    assert not compile_gradient(Sum(xi[i] ** 2, (i, 1, n - 1)), check="off").notes

@@ -1474,6 +1474,9 @@ def _like(value: float) -> Callable[[Call], Value]:
         a, shape = plain.take("a shape?")
         x = variable(c.ev, a, c.node)
         whole = whole or ("dtype" not in c.keywords and c.ev.facts.is_integral(x))
+        if x.shape and x.dtype == "float" and shape is None and not whole and "dtype" not in c.keywords:
+            # In the type of x, float32 too.
+            return c.emit("fill_like", x, value) if value else c.emit("zeros_like", x)
         return new(c.ev, x.shape if shape is None else shape_argument(c.ev, shape, c.node), value, c.node, whole=whole)
 
     return apply
@@ -2365,7 +2368,7 @@ def recorded(ev: Evaluator, array: Var, parts: Sequence[Part], node: Any) -> Any
 
 
 def _is_fresh(ev: Evaluator, base: Var) -> bool:
-    return ev.primitive_of(base) in {"zeros", "full"}
+    return ev.primitive_of(base) in {"zeros", "full", "zeros_like", "fill_like"}
 
 
 def settled(ev: Evaluator, array: Var) -> Var:

@@ -76,6 +76,7 @@ class Indices:
         sizes: The name of each symbol that is a size, by the number of its node.
         numbers: The node that each node of the user's has become.
         faults: What is wrong with an array that is an input.
+        notes: What a reader should know of them.
         no_values: Symbols that are no inputs: sizes, and arguments of functions that are applied to matrices.
         not_inputs: These, and symbols that are indices somewhere.
     """
@@ -86,6 +87,7 @@ class Indices:
         self.sizes: dict[int, str] = {}
         self.numbers: dict[int, int] = {}
         self.faults: dict[int, Diagnostic] = {}
+        self.notes: list[str] = []
         self._given = shapes
         self._values: dict[str, Dim] = {}
         self._leaves: set[int] = set()
@@ -443,11 +445,33 @@ class Indices:
                 help_ = f'give it: `IndexedBase("{name}", shape=(n,))`; or give its indices a range: `i = Idx("i", n)`'
                 self.faults[base] = Diagnostic("E157", f"the shape of `{name}` is not known", help=help_)
             self.shapes[base] = shape or ()
+            if base in bases and not self.table.args[base] and shape is not None:
+                self._note_unread(base, bases[base], ranges)
         for leaf in wanted:
             if leaf in ranges:
                 index = self.table.leaf(Index(self._label(leaf), *ranges[leaf], leaf))
                 self._readings.setdefault(leaf, {})[index] = None
         self._ranges = ranges
+
+    def _note_unread(self, base: int, uses: Sequence[tuple[Affine | None, ...]], ranges: Mapping[int, tuple[Dim, Dim]]) -> None:
+        """Note an array without a shape of its own whose first elements nobody reads: a sum from 1 may have been meant to start there."""
+        for axis, places in enumerate(zip(*uses, strict=True)):
+            lows = [self._low(place, ranges) for place in places]
+            if all(low is not None and dims.is_nonnegative(dims.subtract(low, 1)) for low in lows):
+                where = f"axis {axis} of `{array_name(self.table.atoms[base])}`"
+                self.notes.append(f"{where} is never read at position 0: positions count from 0, so that a sum from 1 leaves one out")
+
+    def _low(self, place: Affine | None, ranges: Mapping[int, tuple[Dim, Dim]]) -> Dim | None:
+        if place is None:
+            return None
+        low = place.constant
+        for number, factor in place.terms.items():
+            known = self._known_range(number, ranges)
+            if known is None:
+                return None
+            first = known[0] if factor > 0 else dims.subtract(dims.add(*known), 1)
+            low = dims.add(low, dims.multiply(factor, first))
+        return low
 
     def close(self, root: int) -> int:
         """Return a (resolved) node whose free indices have their ranges."""

@@ -133,7 +133,7 @@ def read_expressions(
     Raises:
         CompileError: E150 a node without meaning, E151 not a finite number, E152 a complex value, E153 a symbol that does not
             commute, E154 two symbols of one name, E155 a `Piecewise` with a gap, E156 a number no float can hold,
-            E157 arrays with axes, E158 an unknown name, E159 shapes or example values that do not fit.
+            E157 an array, index or size without meaning here, E158 an unknown name, E159 shapes, ranges or example values that do not fit.
     """
     table = Table()
     whole = _has_arrays(table, [*outputs.items(), *(stages or {}).items()], spans)
@@ -168,6 +168,7 @@ def read_expressions(
     )
     if whole:
         _check_sizes(program, indices)
+        program.notes += [Diagnostic("E162", note, level="note") for note in indices.notes]
     unused = [p for p in declared.params if not any(leaf in declared.used for leaf in leaves(p.tree))]
     program.notes += [Diagnostic("E160", f"no output depends on `{p.name}`: its gradient is zero", p.span, level="note") for p in unused]
     if not whole:

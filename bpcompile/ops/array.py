@@ -1113,6 +1113,20 @@ zeros = define(
     total=True,
     cost=0,
 )
+zeros_like = define(
+    name="zeros_like",
+    shape_only=(0,),
+    sympy=lambda x: 0 * x,
+    impl=lambda x: np.zeros_like(x) if np.ndim(x) else 0.0,
+    forms=forms(pattern("np.zeros_like({0})", Prec.ATOM, Prec.TEST, imports=_NUMPY)),
+    vjp=(ZERO,),
+    samples=((1.5,),),
+    array_samples=(((("N", "D"),), {}),),
+    shape=lambda x: x,
+    total=True,
+    cost=0,
+    notes="Zeros in the shape and the type of an array.",
+)
 full = define(
     name="full",
     sympy=no_sympy,

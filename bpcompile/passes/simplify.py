@@ -41,6 +41,16 @@ def simplify(program: Program) -> Program:
     return _Simplify(program).run()
 
 
+def _copied(eqn: Eqn, value: Atom) -> Eqn:
+    """Return an equation that gives a result its known value, in the shape that it has."""
+    if value.shape == eqn.out.shape:
+        return eqn.replace(prim=REGISTRY["copy"], args=(value,))
+    like = next((a for a in eqn.args if a.shape == eqn.out.shape), None)
+    if like is None or value.shape:
+        return eqn.replace(prim=REGISTRY["full"], args=(value,), params={"shape": eqn.out.shape})
+    return eqn.replace(prim=REGISTRY["fill_like"], args=(like, value))
+
+
 class _Simplify:
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -72,8 +82,8 @@ class _Simplify:
                 self._define(eqn)
             elif isinstance(result, Eqn):
                 self._define(eqn.replace(prim=result.prim, args=result.args))
-            elif eqn.out.stage or eqn.out.twin is not None:
-                self._define(eqn.replace(prim=REGISTRY["copy"], args=(result,)))
+            elif eqn.out.stage or eqn.out.twin is not None or result.shape != eqn.out.shape:
+                self._define(_copied(eqn, result))
             else:
                 self.same[eqn.out] = result
         return self.program.redirected(self.eqns, self.same)
