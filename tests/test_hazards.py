@@ -1012,9 +1012,9 @@ def test_h086_chain_in_sympy(depth):
 @pytest.mark.parametrize("step", ["e = sin(e)*cos(e)", "e = x*e*e + e", "e = sin(e)*cos(e) + e/2"])
 def test_h087_shared_levels(step):
     text = "e = x; " + "; ".join([step] * 60) + "; e"
-    start = time.perf_counter()
+    start = time.process_time()
     compiled = build(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert compiled.source.count("\n") < 1200
     point = 0.3 if "x*e" not in step else 0.001
     e, d = MP.mpf(point), MP.mpf(1)
@@ -1033,9 +1033,9 @@ def test_h087_shared_levels_in_sympy():
     e = x
     for _ in range(9):
         e = sp.sin(e) * sp.cos(e) + e
-    start = time.perf_counter()
+    start = time.process_time()
     value, (dx,) = build(e)(0.3)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     v, d = MP.mpf(0.3), MP.mpf(1)
     for _ in range(9):
         v, d = MP.sin(v) * MP.cos(v) + v, d * (MP.cos(2 * v) + 1)
@@ -1045,14 +1045,14 @@ def test_h087_shared_levels_in_sympy():
 
 def test_h088_long_sum_and_product():
     symbols = sp.symbols("x:300")
-    start = time.perf_counter()
+    start = time.process_time()
     total, gradients = build(sp.Mul(*symbols))(*[1.0 + i / 1000 for i in range(300)])
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert sorted(gradients) == close(sorted(total / (1.0 + i / 1000) for i in range(300)), rel=1e-10)
     terms = sp.Add(*[sp.sin(k * x) for k in range(1, 4001)])
-    start = time.perf_counter()
+    start = time.process_time()
     (dx,) = build(terms)(0.001)[1]
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert dx == close(float(sum(k * MP.cos(k * MP.mpf(0.001)) for k in range(1, 4001))), rel=1e-9)
 
 

@@ -463,10 +463,10 @@ def test_shared_parts_stay_shared():
     e = g = x
     for _ in range(60):
         e, g = sympy.sin(e) * sympy.cos(e), g * g + x
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(read_expressions({"f": e}).eqns) == 180
     assert len(read_expressions({"f": g}).eqns) == 120
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_long_sums_and_products_are_linear():

@@ -165,6 +165,6 @@ def test_linear_and_fast() -> None:
         for _ in range(100_000):
             v = ops.sin(v)
     long = Program([Param("x", x)], builder.eqns, [Output("f", v)])
-    start = time.perf_counter()
+    start = time.process_time()
     check(long)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
