@@ -12,14 +12,14 @@ operations: value 35, value and gradient 54 (1.54 times)
 
 import numpy as np
 
-x = np.random.default_rng(1).standard_normal((5, 1))
-y = np.random.default_rng(2).standard_normal((4, 1))
-W1 = np.random.default_rng(3).standard_normal((3, 5))
-W2 = np.random.default_rng(4).standard_normal((2, 3))
-W3 = np.random.default_rng(5).standard_normal((4, 2))
-b1 = np.random.default_rng(6).standard_normal((3, 1))
-b2 = np.random.default_rng(7).standard_normal((2, 1))
-b3 = np.random.default_rng(8).standard_normal((4, 1))
+x = np.random.default_rng(1).uniform(0.5, 1.5, (2, 1))
+y = np.random.default_rng(2).uniform(0.5, 1.5, (3, 1))
+W1 = np.random.default_rng(3).uniform(0.5, 1.5, (4, 2))
+W2 = np.random.default_rng(4).uniform(0.5, 1.5, (5, 4))
+W3 = np.random.default_rng(5).uniform(0.5, 1.5, (3, 5))
+b1 = np.random.default_rng(6).uniform(0.5, 1.5, (4, 1))
+b2 = np.random.default_rng(7).uniform(0.5, 1.5, (5, 1))
+b3 = np.random.default_rng(8).uniform(0.5, 1.5, (3, 1))
 
 # forward pass
 a1 = 1.0 / (1 + np.exp(-(W1.dot(x) + b1)))   # (1)

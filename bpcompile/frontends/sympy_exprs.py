@@ -343,11 +343,11 @@ class Lowering:
                 self._lower(node)
                 value = self.atoms.get(node)
                 asked = self.asked.get(node)
-                if asked is not None and node not in self._faulty and (not isinstance(value, Element) or sorted(asked) != sorted(value.indices)):
+                if asked is not None and node not in self._faulty and (not isinstance(value, Element) or sorted(asked) != sorted(set(value.indices))):
                     help_ = "on the left stand the free indices of the right side, each once"
                     self._poison(node, self.refuse("E159", f"the indices on the left of `{name}` are not those on its right", help_).diagnostics)
                 elif isinstance(value, Element):
-                    self.atoms[node] = sympy_indices.ordered(value, asked or self.in_order(value.indices))
+                    self.atoms[node] = sympy_indices.ordered(value, asked or self.in_order(set(value.indices)))
         finally:
             self.builder.span = None
         self._name(node, name)
@@ -565,7 +565,7 @@ class Lowering:
         atom: Any = self.table.atoms[node]
         stage = self.stage
         if isinstance(atom, Opaque):
-            raise self._refuse_opaque(atom)
+            raise self.refuse_opaque(atom)
         if atom is sympy.I:
             raise self.refuse("E152", f"`{stage}` contains the imaginary unit", "values are real numbers: split the expression into its two parts")
         if isinstance(atom, BooleanTrue | BooleanFalse):
@@ -576,7 +576,8 @@ class Lowering:
             return Lit(math.pi if atom is sympy.pi else math.e if atom is sympy.E else float(atom.evalf(17)))
         raise self.refuse("E151", f"`{stage}` contains {_infinite_name(atom)}, which is not a finite number")
 
-    def _refuse_opaque(self, atom: Opaque) -> CompileError:
+    def refuse_opaque(self, atom: Opaque) -> CompileError:
+        """Return the error for a node without meaning."""
         stage = self.stage
         if atom.family == "refused":
             message, _, help_ = atom.kind.partition("\n")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sympy
 
 from bpcompile import contraction, dims
-from bpcompile.frontends.expression_table import Index
+from bpcompile.frontends.expression_table import Index, Opaque
 from bpcompile.frontends.index_ranges import POSITIONS, Affine, Extent
 from bpcompile.frontends.stages import ProductForm
 from bpcompile.ir import Atom, Dim, Lit, Operand, Var, show_shape, value_of
@@ -175,6 +175,11 @@ def plan_extent(lowering: Lowering, node: int) -> Plan:
 def plan_access(lowering: Lowering, node: int) -> Plan:
     """Plan `x[p + i, j]`."""
     base, *parts = lowering.table.args[node]
+    faulty = base in lowering.indices.faults or isinstance(lowering.table.atoms[base], Opaque)
+    for number in [] if faulty else lowering.table.reachable(parts):
+        atom = lowering.table.atoms[number]
+        if isinstance(atom, Opaque):
+            raise lowering.refuse_opaque(atom)
     places = [lowering.indices.affine(part) for part in parts]
 
     def build(values: list[Value]) -> Value:
