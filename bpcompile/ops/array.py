@@ -436,7 +436,13 @@ std = define(
     forms=forms(_std_form),
     vjp=(_std_rule,),
     samples=((1.5,),),
-    array_samples=tuple((x, {**params, "ddof": k % 2}) for k, (x, params) in enumerate(_REDUCTIONS)),
+    # NumPy warns of the deviation of nothing, so the axes that are reduced have sizes.
+    array_samples=(
+        (((5,),), {"axis": (0,), "keepdims": False, "ddof": 0}),
+        (((5, "D"),), {"axis": (0,), "keepdims": False, "ddof": 1}),
+        ((("N", 4),), {"axis": (1,), "keepdims": True, "ddof": 0}),
+        (((2, "D", 3),), {"axis": (0, 2), "keepdims": False, "ddof": 1}),
+    ),
     kinks=(Kink("all elements equal", "0", "the smallest of the subgradients, and what keeps later products finite"),),
     shape=lambda x, *, axis, keepdims, ddof: _reduced(x, axis=axis, keepdims=keepdims),
     total=True,
