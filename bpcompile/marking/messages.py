@@ -39,6 +39,7 @@ ENGLISH: Final[dict[str, str]] = {
     "unstable": "right, but breaks down where the forward pass does not",
     "global-factor": "every gradient is {factor} times what it should be",
     "missing-gradient": "the gradient of `{name}` is never computed",
+    "note-missing": "no gradient is computed of {names}",
     "wrong-input": "this is the gradient of `{other}`, not of `{name}`",
     "unknown": "the value is wrong",
     "shape": "has shape {got}, should have {wanted}",
