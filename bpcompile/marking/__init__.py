@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -97,12 +97,11 @@ def mark_tree(tree: ast.Module, source: Source, *, only: Sequence[str], at: Mapp
     return replace(report, lines=lines)
 
 
-def _combine(source: Source, judgements: Iterable[tuple[Case, Judgement]], only: Sequence[str]) -> Report:
+def _combine(source: Source, judgements: Sequence[tuple[Case, Judgement]], only: Sequence[str]) -> Report:
     """Put together what several runs say: the worst of each line."""
     best: dict[tuple[int, str], Mark] = {}
     unread: dict[int, str] = {}
     gradients: dict[tuple[str, str, str], GradientMark] = {}
-    missing: dict[tuple[str, str], bool] = {}
     judged = False
     for case, judgement in judgements:
         judged = judged or judgement.judged
@@ -133,9 +132,17 @@ def _combine(source: Source, judgements: Iterable[tuple[Case, Judgement]], only:
         lines = [line for line in lines if line.variable in only or line.status in {"unread", "wrong"}]
     lines.sort(key=lambda line: (line.line, line.variable))
     found = [
-        GradientReport(each.name, each.of, each.ok, each.shape, None if each.error is None or not np.isfinite(each.error) else float(f"{each.error:.3e}"))
+        GradientReport(
+            each.name,
+            each.of,
+            each.ok,
+            each.shape,
+            None if each.error is None or not np.isfinite(each.error) else float(f"{each.error:.3e}"),
+            each.diagnosis,
+            say("missing-gradient", name=each.of) if each.diagnosis == "missing-gradient" else "",
+        )
         for each in gradients.values()
-        if not only or each.name in only
+        if not only or each.name in only or each.of in only
     ]
     if only:
         wanted = {each.name for each in found}
@@ -144,8 +151,10 @@ def _combine(source: Source, judgements: Iterable[tuple[Case, Judgement]], only:
             for name in only
             if name not in wanted
         ]
-    del missing
-    return Report(source.name, tuple(lines), tuple(found), readable=judged)
+    done = {each.of for each in found}
+    absent = dict.fromkeys(name for _, judgement in judgements for name in judgement.missing if name not in done)
+    notes = (say("note-missing", names=", ".join(f"`{name}`" for name in absent)),) if absent and not only else ()
+    return Report(source.name, tuple(lines), tuple(found), readable=judged, notes=notes)
 
 
 def _one_a_target(marks: list[Mark]) -> list[Mark]:

@@ -617,7 +617,14 @@ class Judge:
                 self.true.add(index)
                 self.local[index] = True
                 continue
-            expected = [self._expected(point, index) for point in self.points]
+            events = self.points[0].events
+            # What a function returns is given to its caller's variable: that is no reason for it to be right.
+            handed_on = any(
+                k > index and events[k].frame != events[index].frame and events[self.twin[k]].name == events[twin].name
+                for k in self.checkpoints
+                if k in self.twin
+            )
+            expected = self._wanted_by(index) if handed_on else [self._expected(point, index) for point in self.points]
             self.local[index] = index not in self.replaced[0] and all(
                 close(point.events[index].value, own, self._loose(point, index, own)) for point, own in zip(self.points, expected, strict=True)
             )
@@ -628,8 +635,19 @@ class Judge:
         self._look_through([index for index in wrong if not self.local[index]])
         wrong = [index for index in wrong if not self.local[index] and self._matters(index)]
         self.faults: dict[int, Found] = {}
-        self._explain(wrong)
+        self._explain([index for index in wrong if not self._is_handed_on(index, wrong)])
         self._report(judgement)
+
+    def _is_handed_on(self, index: int, wrong: list[int]) -> bool:
+        """Tell whether a wrong gradient is one that a function returned, under the caller's name."""
+        events = self.points[0].events
+        for other in wrong:
+            if other >= index:
+                break
+            value, own = events[other].value, events[index].value
+            if value is not None and own is not None and events[other].frame != events[index].frame and value.shape == own.shape and np.array_equal(value, own):
+                return True
+        return False
 
     def _look_through(self, wrong: list[int]) -> None:
         """
@@ -641,12 +659,18 @@ class Judge:
             finals = self._finals(index)
             if not finals or index in self.replaced[0]:
                 continue
-            if all(final in self.true or self._right_through(final, index) for final in finals):
-                for final in finals:
+            right = [final for final in finals if final in self.true or self._right_through(final, index)]
+            if not right or any(self.local.get(final) and final not in self.true for final in finals):
+                continue
+            del self.twin[index]
+            self.named_twin.discard(index)
+            self.local[index] = True
+            for final in finals:
+                if final in right:
                     self.local[final] = True
-                del self.twin[index]
-                self.named_twin.discard(index)
-                self.local[index] = True
+                elif final not in self.replaced[0]:
+                    self.wanted[final] = self._wanted_by(final)
+                    self.wanted_all.pop(final, None)
 
     def _right_through(self, final: int, index: int) -> bool:
         """Tell whether a line is right if one of its sources is no gradient but a step on the way."""
@@ -736,13 +760,24 @@ class Judge:
             if chosen is None:
                 chosen = self._choose_through(index, attempts, values)
             if chosen is None:
-                where = self._unexplained(index, together)
+                where = self._shared_step(index) or self._unexplained(index, together)
                 self.faults.setdefault(where, self._by_numbers(index) or Found("unknown", None, {}))
-                fixed = [k for k in together if where in regions[k]] or [index]
+                fixed = [k for k in (*together, *self._finals(index)) if k == index or where in self.region.get(k, ())]
             else:
                 where, found, fixed = chosen
                 self.faults.setdefault(where, self._shape_only(where) or found)
             remaining = [k for k in remaining if k not in fixed]
+
+    def _shared_step(self, index: int) -> int | None:
+        """The longest of several steps on the way to more than one wrong gradient."""
+        events = self.points[0].events
+        finals = [final for final in self._finals(index) if final not in self.true]
+        if len(finals) < 2 or any(self.local.get(final) for final in finals):
+            return None
+        steps = [k for k in self.region[index] if (events[k].statement is not None and k not in self.twin) or k == index]
+        for final in finals:
+            self.region[final] = [*self.region.get(final, []), *steps]
+        return max(steps, key=lambda k: _length(events[k]))
 
     def _again(self, index: int) -> tuple[int, Found, list[int]] | None:
         """The fault that another turn of a loop had."""
@@ -1083,7 +1118,7 @@ class Judge:
     def _by_missing_use(self, index: int) -> Found | None:
         """A gradient that lacks what one or more uses of its variable send to it."""
         parts = self._contributions(index)
-        if not parts or not 1 < len(parts[0]) <= 8:
+        if not parts or not 1 <= len(parts[0]) <= 8:
             return None
         many = len(parts[0])
         for subset in range(1, 2**many - 1):
@@ -1262,6 +1297,7 @@ class Judge:
         for index in self.checkpoints:
             if index in self.twin and (index in self.named_twin):
                 finals[events[self.twin[index]].name] = index
+        missing: list[tuple[str, int]] = []
         for name, own in names.items():
             if name in finals:
                 index = finals[name]
@@ -1271,10 +1307,18 @@ class Judge:
                 if by_value:
                     judgement.gradients.append(self._gradient(by_value[-1], name))
                 else:
-                    judgement.missing.append(name)
+                    missing.append((name, own))
         if not names:
             for name, index in finals.items():
                 judgement.gradients.append(self._gradient(index, name))
+        for name, index in finals.items():
+            versions = [events[k] for k in self.by_name.get(name, ())]
+            if names and name not in names and any(each.function == "__init__" or each.container for each in versions):
+                judgement.gradients.append(self._gradient(index, name))
+        # A gradient that the file speaks of and never computes is missing; of the others nobody asked for one.
+        asked = [name for name, _ in missing if self.plan.has_gradient(name)]
+        judgement.gradients += [GradientMark("", name, ok=False, shape=None, error=None, diagnosis="missing-gradient") for name in asked]
+        judgement.missing = [name for name, own in missing if name not in asked and self.points[0].truth.sums[events[own].ids].any()]
 
     def _rests_on_replaced(self, index: int) -> bool:
         """Tell whether a gradient rests on a line that fails: then there is none."""
@@ -1304,6 +1348,10 @@ class Judge:
                 top = float(np.max(np.abs(truth), initial=0.0))
                 error = max(error, float(np.max(np.abs(value - truth), initial=0.0)) / (top or 1.0))
         return GradientMark(event.text, name, ok=ok, shape=event.value.shape, error=error, line=event.line)
+
+
+def _length(event: Event) -> int:
+    return 0 if event.statement is None else len(ast.unparse(event.statement))
 
 
 def _drawn(event: Event) -> bool:

@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 #: More edges than this are no hand-written page.
-MAX_EDGES: Final = 20_000_000
+MAX_EDGES: Final = 4_000_000
 
 
 class TooLargeError(Exception):
@@ -71,6 +71,11 @@ class Ledger:
         self.blocks: list[Block] = []
         self._firsts: list[int] = []
         self._edges = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for more edges."""
+        return self._edges > MAX_EDGES
 
     def fresh(self, n: int) -> Ids:
         """Return `n` new ids; a following `record` says what they depend on."""

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 #: Most edits tried on one line.
 MAX_ATTEMPTS: Final = 900
+#: A line of more parts than this is no line a person corrects by one edit.
+MAX_NODES: Final = 1500
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,8 @@ _TWO: Final = 2
 def attempts(statement: ast.stmt, facts: Facts) -> list[Attempt]:
     """Return the edits of a statement, likeliest first."""
     found: list[Attempt] = []
+    if sum(1 for _ in ast.walk(statement)) > MAX_NODES:
+        return found
     seen = {ast.unparse(statement)}
 
     def add(edited: ast.stmt, diagnosis: str, order: int, **details: Any) -> None:
@@ -285,7 +289,7 @@ def _of_node(node: ast.expr, inside: tuple[str, ...], facts: Facts) -> Iterator[
     elif isinstance(node, ast.Constant):
         yield from _of_constant(node, inside)
     elif isinstance(node, ast.BinOp):
-        yield from _of_operator(node, facts)
+        yield from _of_operator(node, inside, facts)
     elif isinstance(node, ast.UnaryOp):
         if isinstance(node.op, ast.USub):
             yield node.operand, "sign", 0
@@ -302,6 +306,8 @@ def _of_node(node: ast.expr, inside: tuple[str, ...], facts: Facts) -> Iterator[
             yield node.value, "transpose", 1
     elif isinstance(node, ast.Subscript) and "shape" not in inside:
         yield from _of_index(node)
+        if not {"exponent", "compare", "index"} & set(inside):
+            yield _bin(node, ast.Pow(), ast.Constant(2)), "wrong-power", 3
     elif isinstance(node, ast.List | ast.Tuple) and "index" not in inside and len(node.elts) == _TWO:
         yield type(node)(node.elts[::-1], ast.Load()), "operands-swapped", 3
 
@@ -414,7 +420,7 @@ def _of_constant(node: ast.Constant, inside: tuple[str, ...]) -> Iterator[Edit]:
         yield _number(1 / value), "wrong-power", 5
 
 
-def _of_operator(node: ast.BinOp, facts: Facts) -> Iterator[Edit]:
+def _of_operator(node: ast.BinOp, inside: tuple[str, ...], facts: Facts) -> Iterator[Edit]:
     left, right = node.left, node.right
     op = node.op
     if isinstance(op, ast.Add):
@@ -440,6 +446,10 @@ def _of_operator(node: ast.BinOp, facts: Facts) -> Iterator[Edit]:
     elif isinstance(op, ast.MatMult):
         yield from ((_bin(a, ast.MatMult(), b), kind, order) for a, b, kind, order in _products(left, right))
         yield _mul(left, right), "unknown", 6
+    if isinstance(op, ast.Add | ast.Sub) and not {"exponent", "compare", "index", "function"} & set(inside):
+        for name in list(facts.gradients)[-8:]:
+            yield _bin(_mul(left, _name(name)), op, right), "missing-upstream", 5
+            yield _bin(left, op, _mul(right, _name(name))), "missing-upstream", 5
     if isinstance(op, ast.Add | ast.Sub):
         for keep, dropped in ((left, right), (right, left)):
             small = isinstance(dropped, ast.Constant) or (isinstance(dropped, ast.Name) and dropped.id in _EPS)

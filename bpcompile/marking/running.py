@@ -23,7 +23,7 @@ from bpcompile.marking.numbers import CannotReadError, MismatchError, Tracked, V
 from bpcompile.marking.plan import Plan, base_name, called, in_gradient_container, place
 from bpcompile.marking.words import stems
 
-MAX_STEPS: Final = 3_000_000
+MAX_STEPS: Final = 200_000
 MAX_DEPTH: Final = 120
 MAX_CALLS: Final = 30
 #: A loop longer than this whose variable plays no part runs once: the steps of a training loop are all alike.
@@ -249,6 +249,7 @@ class Run:
         self.draw = 0
         self.module = Scope(None)
         self.steps = 0
+        self._limit = MAX_STEPS
         self._frames = 0
         self._depth = 0
         self._statement: ast.stmt | None = None
@@ -267,12 +268,21 @@ class Run:
         for statement in body:
             try:
                 self.statement(statement, scope)
-            except (_ReturnSignal, _BreakSignal, _ContinueSignal, OutOfStepsError):
+            except (_ReturnSignal, _BreakSignal, _ContinueSignal):
                 raise
+            except OutOfStepsError as fault:
+                if scope is not self.module or self.ledger.full:
+                    raise
+                # What ran too long once is not tried again, and the rest of the file gets its turn.
+                statement.too_deep = True  # type: ignore[attr-defined]
+                self._limit = self.steps + MAX_STEPS // 4
+                self._fail(statement, fault, scope)
             except TooLargeError:
                 raise OutOfStepsError("a computation this large") from None
             except RecursionError:
                 self._fail(statement, CannotReadError("code nested this deep"), scope)
+            except MemoryError:
+                self._fail(statement, CannotReadError("an array of this size"), scope)
             except CannotReadError as fault:
                 self._fail(statement, fault, scope)
 
@@ -308,7 +318,7 @@ class Run:
 
     def _step(self) -> None:
         self.steps += 1
-        if self.steps > MAX_STEPS:
+        if self.steps > self._limit:
             raise OutOfStepsError("a program that runs this long")
 
     def statement(self, statement: ast.stmt, scope: Scope) -> None:

@@ -36,6 +36,7 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
         "梯度走错了路：条件的选择与前向传播不同",
     ),
     "verify.repeated-index": ("an index that occurs twice is counted once: `np.add.at` adds both", "重复出现的下标只计了一次：`np.add.at` 会两次都加"),
+    "verify.note-missing": ("no gradient is computed of {names}", "没有计算 {names} 的梯度"),
     "verify.wrong-power": ("a power is wrong", "幂次错了"),
     "verify.stale-variable": ("another variable is meant", "应当用另一个变量"),
     "verify.shape-only": ("the numbers are right, the shape is not", "数值正确，形状不对"),
