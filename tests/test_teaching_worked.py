@@ -111,6 +111,29 @@ def test_outside_the_domain_is_an_error_with_a_way_out():
     assert "--at" in caught.value.diagnostics[0].help
 
 
+def test_numbers_that_disagree_with_the_page_are_never_shown(monkeypatch):
+    from bpcompile.teaching import worked as module
+
+    def tampered(compiled):
+        detail, joint = every_gate(compiled)
+        detail.text = detail.text.replace("dx = y", "dx = 1.001 * y")
+        return detail, joint
+
+    monkeypatch.setattr(module, "every_gate", tampered)
+    with pytest.raises(CompileError) as caught:
+        of_text("x = 2.0\ny = 3.0\nf = x * y")
+    assert caught.value.diagnostics[0].code == "E025"
+
+
+def test_numbers_of_numpy_are_plain_on_the_page():
+    pytest.importorskip("pygraphviz", reason="pages need the extra `draw`")
+    from bpcompile.teaching.page import html, page
+
+    made = html(page(of_text("import numpy as np\nx = 2.0\nf = np.exp(x)", target="numpy")))
+    assert "np.float64" not in made
+    assert 'value="2.0"' in made
+
+
 def test_new_values_are_the_same_for_the_same_seed_and_friendly():
     seen = set()
     for seed in range(6):

@@ -255,7 +255,7 @@ class _Maker:
         shape = show_shape(wire.var.shape) if wire.is_array else ""
         number = self._bound(wire, wire.value, "value")
         if not wire.is_array:
-            number.text = repr(wire.value)
+            number.text = _exact(wire.value)
         return InputField(wire.name, wire.symbol, number, gradient, shape, editable)
 
     def _stage(self, stage: Stage) -> StageStep:
