@@ -451,3 +451,33 @@ def test_command_line(tmp_path, capsys):
     assert run(capsys, str(path))[0] == 2
     assert run(capsys, "-e", "x**2*y", "--claim", "dx = 2*x*y")[0] == 0
     assert run(capsys, "-e", "x**2*y", "--claim", "dx = 2*x")[0] == 1
+
+
+LSTM = """\
+import numpy as np
+
+def lstm_step_forward(x, prev_h, prev_c, Wx, Wh, b):
+    N, H = prev_h.shape
+    a = x.dot(Wx) + prev_h.dot(Wh) + b
+    i = 1 / (1 + np.exp(-a[:, :H]))
+    f = 1 / (1 + np.exp(-a[:, H:2*H]))
+    o = 1 / (1 + np.exp(-a[:, 2*H:3*H]))
+    g = np.tanh(a[:, 3*H:])
+    next_c = f * prev_c + i * g
+    tc = np.tanh(next_c)
+    next_h = o * tc
+    return next_h, next_c, (x, prev_h, prev_c, Wx, Wh, i, f, o, g, tc)
+
+def lstm_step_backward(dnext_h, dnext_c, cache):
+    x, prev_h, prev_c, Wx, Wh, i, f, o, g, tc = cache
+    dc = dnext_c + dnext_h * o * (1 - tc**2)
+    da = np.hstack((dc * g * i * (1 - i), dc * prev_c * f * (1 - f), dnext_h * tc * o * (1 - o), dc * i * (1 - g**2)))
+    return da.dot(Wx.T), da.dot(Wh.T), dc * f, x.T.dot(da), prev_h.T.dot(da), da.sum(axis=0)
+"""
+
+
+def test_shapes_are_tried_out_where_nothing_tells_them():
+    report = mark_source(LSTM.replace("    return da", "    dprev_c = dc * f\n    dWx = x.T.dot(da)\n    return da"))
+    assert report.ok, render(report)
+    report, line = planted(LSTM, "dc = dnext_c + dnext_h", "dc = dnext_h")
+    assert wrong(report)[0] == (line, "missing-branch")
