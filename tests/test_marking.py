@@ -281,6 +281,21 @@ def test_a_line_that_fails_is_wrong_and_the_rest_is_judged():
     assert status(report)[line + 1] == "right"
 
 
+def test_a_list_of_old_numbers_is_a_gradient_too():
+    source = """\
+import math
+w = [2, -3, -3]
+x = [-1, -2]
+dot = w[0] * x[0] + w[1] * x[1] + w[2]
+f = 1.0 / (1 + math.exp(-dot))
+ddot = (1 - f) * f
+dx = [w[0] * ddot, w[1] * ddot]
+dw = [x[0] * ddot, x[1] * ddot, 1.0 * ddot]
+"""
+    assert mark_source(source).ok
+    assert [line for line, _ in wrong(mark_source(source.replace("x[0] * ddot, x[1] * ddot, 1.0 * ddot", "x[0], x[1], 1.0")))] == [8]
+
+
 def test_a_missing_contribution():
     report = mark_source(STAGED.replace("dx += dnum\n", ""))
     assert [diagnosis for _, diagnosis in wrong(report)] == ["missing-branch"]
