@@ -171,7 +171,11 @@ def mistakes(backward: Backward) -> Iterator[Mutant]:
     for line, statement in backward.statements.items():
         for mutant in plant(ast.unparse(statement), line, backward.gradients, backward.stages):
             changed = replace_line(text, statement, mutant.text)
-            also: frozenset[int] = frozenset(lines_of[base_name(statement)]) if mutant.kind in _ABOUT_A_SUM else frozenset()
+            also: frozenset[int] = frozenset()
+            if mutant.kind in _ABOUT_A_SUM or mutant.text == "pass":
+                # A line written twice moves what follows it.
+                twice = mutant.kind == "written-twice"
+                also = frozenset(other + (twice and other > line) for other in lines_of[base_name(statement)]) | ({line + 1} if twice else set())
             yield Mutant(changed, line, mutant.kind, f"{mutant.kind}: `{ast.unparse(statement)}` to `{mutant.text}`", also)
     yield from updates(backward)
 
@@ -190,8 +194,8 @@ def updates(backward: Backward) -> Iterator[Mutant]:
             yield Mutant(changed, min(later), "updated-value", f"updated-value: {parameter} steps after line {done.lineno}", frozenset(later))
 
 
-#: A line that is not there can be missed at any other line of its sum.
-_ABOUT_A_SUM = frozenset({"missing-line", "written-twice"})
+#: What a sum lacks or has too much can be missed at any line of it.
+_ABOUT_A_SUM = frozenset({"missing-line", "written-twice", "missing-branch"})
 
 
 def plant(source: str, line: int, gradients: frozenset[str], stages: Mapping[str, tuple[str, ...]]) -> Iterator[Mutant]:
@@ -550,7 +554,11 @@ def _renames(backward: Backward) -> Iterator[Mutant]:
     final = set(backward.program.gradients)
     for line, statement in backward.statements.items():
         name = base_name(statement)
-        if name in final or not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+        if (
+            any(re.search(rf"\b{re.escape(name)}\b", g) for g in final)
+            or not isinstance(statement, ast.Assign)
+            or not isinstance(statement.targets[0], ast.Name)
+        ):
             continue
         if name not in backward.gradients or re.search(rf"[\"']{name}[\"']", backward.program.text):
             continue

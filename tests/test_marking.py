@@ -281,6 +281,21 @@ def test_a_line_that_fails_is_wrong_and_the_rest_is_judged():
     assert status(report)[line + 1] == "right"
 
 
+def test_a_list_of_old_numbers_is_a_gradient_too():
+    source = """\
+import math
+w = [2, -3, -3]
+x = [-1, -2]
+dot = w[0] * x[0] + w[1] * x[1] + w[2]
+f = 1.0 / (1 + math.exp(-dot))
+ddot = (1 - f) * f
+dx = [w[0] * ddot, w[1] * ddot]
+dw = [x[0] * ddot, x[1] * ddot, 1.0 * ddot]
+"""
+    assert mark_source(source).ok
+    assert [line for line, _ in wrong(mark_source(source.replace("x[0] * ddot, x[1] * ddot, 1.0 * ddot", "x[0], x[1], 1.0")))] == [8]
+
+
 def test_a_missing_contribution():
     report = mark_source(STAGED.replace("dx += dnum\n", ""))
     assert [diagnosis for _, diagnosis in wrong(report)] == ["missing-branch"]
@@ -451,3 +466,33 @@ def test_command_line(tmp_path, capsys):
     assert run(capsys, str(path))[0] == 2
     assert run(capsys, "-e", "x**2*y", "--claim", "dx = 2*x*y")[0] == 0
     assert run(capsys, "-e", "x**2*y", "--claim", "dx = 2*x")[0] == 1
+
+
+LSTM = """\
+import numpy as np
+
+def lstm_step_forward(x, prev_h, prev_c, Wx, Wh, b):
+    N, H = prev_h.shape
+    a = x.dot(Wx) + prev_h.dot(Wh) + b
+    i = 1 / (1 + np.exp(-a[:, :H]))
+    f = 1 / (1 + np.exp(-a[:, H:2*H]))
+    o = 1 / (1 + np.exp(-a[:, 2*H:3*H]))
+    g = np.tanh(a[:, 3*H:])
+    next_c = f * prev_c + i * g
+    tc = np.tanh(next_c)
+    next_h = o * tc
+    return next_h, next_c, (x, prev_h, prev_c, Wx, Wh, i, f, o, g, tc)
+
+def lstm_step_backward(dnext_h, dnext_c, cache):
+    x, prev_h, prev_c, Wx, Wh, i, f, o, g, tc = cache
+    dc = dnext_c + dnext_h * o * (1 - tc**2)
+    da = np.hstack((dc * g * i * (1 - i), dc * prev_c * f * (1 - f), dnext_h * tc * o * (1 - o), dc * i * (1 - g**2)))
+    return da.dot(Wx.T), da.dot(Wh.T), dc * f, x.T.dot(da), prev_h.T.dot(da), da.sum(axis=0)
+"""
+
+
+def test_shapes_are_tried_out_where_nothing_tells_them():
+    report = mark_source(LSTM.replace("    return da", "    dprev_c = dc * f\n    dWx = x.T.dot(da)\n    return da"))
+    assert report.ok, render(report)
+    report, line = planted(LSTM, "dc = dnext_c + dnext_h", "dc = dnext_h")
+    assert wrong(report)[0] == (line, "missing-branch")

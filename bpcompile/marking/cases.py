@@ -188,6 +188,8 @@ class FunctionCase(Case):
                 best = (score, dict(self.specs), self.sizes.copy())
             if score == 0 or (score < 100 and tried > 25):
                 break
+            if tried == 0 and self._multiply():
+                return
         assert best is not None
         _, self.specs, self.sizes = best
 
@@ -243,6 +245,33 @@ class FunctionCase(Case):
             if not any(self._learn(each, outcome) for each in failures[:2]):
                 break
         return failures
+
+    def _multiply(self) -> bool:
+        """
+        Try sizes of which one is a multiple of another one, where the code takes parts of an axis as the gates of an LSTM do.
+
+        Slices such as `a[:, 3*H:]` say how many parts there are.
+        """
+        counts = {
+            each.value + more
+            for node in ast.walk(self.node)
+            if isinstance(node, ast.Slice)
+            for bound in (node.lower, node.upper)
+            if isinstance(bound, ast.BinOp) and isinstance(bound.op, ast.Mult)
+            for each in (bound.left, bound.right)
+            if isinstance(each, ast.Constant) and isinstance(each.value, int) and 1 < each.value < 9
+            for more in (0, 1)
+        }
+        keys = [key for key in self.sizes.names() if isinstance(key, tuple) and isinstance(key[0], str)]
+        for count in sorted(counts, reverse=True)[:2]:
+            for one, other in itertools.permutations(keys[:12], 2):
+                self.sizes = Sizes()
+                self._add_literals()
+                self._add_sizes()
+                self.sizes.force(one, count * self.sizes[other])
+                if not self._settle_all() and not self._forward_fails:
+                    return True
+        return False
 
     def _learn(self, failure: Failure, outcome: Outcome) -> bool:
         fault = failure.fault

@@ -515,6 +515,9 @@ class Run:
                 self.assign(target, value, scope)
             self.leaves += self.events[begin:]
             return
+        if isinstance(statement.value, ast.List | ast.ListComp) and isinstance(value, list):
+            # A new list of old numbers, `dw = [x[0], x[1]]`, is a value of its own.
+            value = [named(self.ledger, each) if isinstance(each, Tracked) else each for each in value]
         if self.redraw is not None and place(statement) in self.plan.buffers:
             value = self._like_twin(value, base_name(statement.targets[0]), scope)
         for target in statement.targets:

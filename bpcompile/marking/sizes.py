@@ -43,7 +43,7 @@ class Sizes:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._above
 
-    def keys(self) -> Iterable[Hashable]:
+    def names(self) -> Iterable[Hashable]:
         """Return all keys."""
         return self._above.keys()
 

@@ -1,4 +1,4 @@
-# refused: 4 5 6 7 8
+# harmless: it is marked at small sizes
 x = 2.0
 y = 3.0
 import numpy as np

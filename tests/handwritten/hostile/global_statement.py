@@ -1,4 +1,4 @@
-# refused: 4 5 6 7
+# harmless: nothing of it is run, and nothing depends on it
 x = 2.0
 y = 3.0
 def g():

@@ -1,4 +1,4 @@
-# refused: 4
+# harmless: nothing of it is run, and nothing depends on it
 x = 2.0
 y = 3.0
 from os import *

@@ -1,5 +1,5 @@
 # judge: np.sum(out * dout) -> dx of x, dw of w
-# expect: line 14, missing-mean-factor or unknown or global-factor: dz = dout * mask / p
+# expect: line 14, upstream-only or missing-mean-factor or global-factor: dz = dout * mask / p
 import numpy as np
 
 p = 0.6

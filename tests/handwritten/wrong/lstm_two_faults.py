@@ -1,4 +1,4 @@
-# judge: np.sum(h * dh) + np.sum(c * dcn) -> dx of x, dhp of hp, dcp of cp, dWi of Wi, dWf of Wf, dWo of Wo, dWg of Wg
+# judge: np.sum(h * dh) + np.sum(cn * dcn) -> dx of x, dhp of hp, dcp of cp, dWi of Wi, dWf of Wf, dWo of Wo, dWg of Wg
 # expect: line 28, wrong-stage or stale-variable: df = cp * dc
 # expect: line 34, unknown or wrong-power or wrong-stage: dzg = dg * (1 - g**2)
 import numpy as np
@@ -16,8 +16,8 @@ i = 1 / (1 + np.exp(-Wi @ z))
 f = 1 / (1 + np.exp(-Wf @ z))
 o = 1 / (1 + np.exp(-Wo @ z))
 g = np.tanh(Wg @ z)
-c = f * cp + i * g
-th = np.tanh(c)
+cn = f * cp + i * g
+th = np.tanh(cn)
 h = o * th
 
 dh = np.random.randn(4, 1)
@@ -25,7 +25,7 @@ dcn = np.random.randn(4, 1)
 do = th * dh
 dc = dcn + o * dh * (1 - th**2)
 di = g * dc
-df = c * dc
+df = cn * dc
 dg = i * dc
 dcp = f * dc
 dzi = di * i * (1 - i)
