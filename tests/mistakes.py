@@ -616,7 +616,8 @@ def leaves_its_line(program: Program, mutant: Mutant, right: Run) -> bool:
     before = program.run(right.given, traced=[mutant.line]).trace
     after = Program(program.name, mutant.text).run(right.given, traced=[mutant.line]).trace
     old, new = before.get(mutant.line, []), after.get(mutant.line, [])
-    return len(old) == len(new) and all(same(a, b) for a, b in zip(old, new, strict=True))
+    # A comparison that happens to be false is no zero.
+    return len(old) == len(new) and all(same(a, b) and isinstance(a, bool) == isinstance(b, bool) for a, b in zip(old, new, strict=True))
 
 
 @dataclass(frozen=True)
