@@ -15,6 +15,7 @@ it runs; `judging` decides line by line; `mistakes` explains; `report` says it.
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,9 +28,11 @@ from bpcompile.frontends.source_text import parse, with_deep_stack
 from bpcompile.marking.cases import Case, find_cases
 from bpcompile.marking.judging import GradientMark, Judge, Judgement, Mark
 from bpcompile.marking.messages import say
+from bpcompile.marking.numbers import MismatchError
 from bpcompile.marking.plan import make_plan
 from bpcompile.marking.report import GradientReport, LineReport, Report, render, show, show_shape
-from bpcompile.marking.running import mark_depth
+from bpcompile.marking.running import Failure, mark_depth
+from bpcompile.marking.words import is_container, stems
 
 __all__ = ["GradientReport", "LineReport", "Report", "mark_source", "mark_tree", "render"]
 
@@ -97,10 +100,40 @@ def mark_tree(tree: ast.Module, source: Source, *, only: Sequence[str], at: Mapp
     return replace(report, lines=lines)
 
 
+def _targets(source: Source) -> dict[int, str]:
+    """Return what each line with an assignment binds, as text."""
+    found: dict[int, str] = {}
+    try:
+        tree = ast.parse(source.text)
+    except (RecursionError, MemoryError, SyntaxError):  # too deep: such lines are refused one by one
+        return found
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AugAssign | ast.AnnAssign):
+            found[node.lineno] = ast.unparse(node.target)
+        elif isinstance(node, ast.Assign):
+            found[node.lineno] = ast.unparse(node.targets[0])
+    return found
+
+
+def _unread(source: Source, failure: Failure, targets: dict[int, str], marked: list[LineReport]) -> LineReport:
+    """Report a line that could not be followed: one of the backward pass is not passed over, and one that fails is at fault."""
+    text, target = source.line(failure.line).strip(), targets.get(failure.line, "")
+    backward = any(line.line < failure.line for line in marked)
+    name = re.split(r"[\[(]", target)[0]
+    if backward and target and isinstance(failure.fault, MismatchError):
+        earlier = min((line.line for line in marked if line.status == "wrong" and line.line < failure.line), default=None)
+        message = say("fails", reason=failure.message)
+        if earlier is None:
+            return LineReport(failure.line, target, "wrong", "unknown", message, None, None, text)
+        return LineReport(failure.line, target, "inherits", None, message, None, earlier, text)
+    gradient = backward and target and (is_container(name) or bool(stems(name)))
+    return LineReport(failure.line, target if gradient else "", "unread", None, say("unread", reason=failure.message), None, None, text)
+
+
 def _combine(source: Source, judgements: Sequence[tuple[Case, Judgement]], only: Sequence[str]) -> Report:
     """Put together what several runs say: the worst of each line."""
     best: dict[tuple[int, str], Mark] = {}
-    unread: dict[int, str] = {}
+    unread: dict[int, Failure] = {}
     gradients: dict[tuple[str, str, str], GradientMark] = {}
     judged = False
     for case, judgement in judgements:
@@ -112,7 +145,7 @@ def _combine(source: Source, judgements: Sequence[tuple[Case, Judgement]], only:
                 best[key] = mark
         for failure in judgement.unread:
             if failure.line:
-                unread.setdefault(failure.line, failure.message)
+                unread.setdefault(failure.line, failure)
         for gradient in judgement.gradients:
             own = (case.title, gradient.name, gradient.of)
             before = gradients.get(own)
@@ -123,11 +156,8 @@ def _combine(source: Source, judgements: Sequence[tuple[Case, Judgement]], only:
         by_line[mark.line].append(mark)
     lines = [_line(source, mark) for marks in by_line.values() for mark in _one_a_target(marks)]
     marked = {line.line for line in lines}
-    lines += [
-        LineReport(line, "", "unread", None, say("unread", reason=message), None, None, source.line(line).strip())
-        for line, message in unread.items()
-        if line not in marked
-    ]
+    targets = _targets(source) if unread else {}
+    lines += [_unread(source, failure, targets, lines) for line, failure in unread.items() if line not in marked]
     if only:
         lines = [line for line in lines if line.variable in only or line.status in {"unread", "wrong"}]
     lines.sort(key=lambda line: (line.line, line.variable))
