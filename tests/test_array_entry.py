@@ -96,3 +96,12 @@ def test_shapes_from_outside_may_be_arithmetic_too(tmp_path, capsys):
     assert "2*D" in capsys.readouterr().out
     with pytest.raises(CompileError):
         compile_gradient(source, shapes={"x": "N 2**D"}, check="off")
+
+
+def test_squeeze_wants_an_axis_where_sizes_have_names():
+    with pytest.raises(CompileError) as caught:
+        compile_gradient('import numpy as np\ndef f(x: "N K"):\n    return np.squeeze(x).sum()\n', check="off")
+    assert "E112" in str(caught.value)
+    gradient = compile_gradient('import numpy as np\ndef f(x: "N 1"):\n    return (np.squeeze(x, axis=1) ** 2).sum()\n')
+    assert gradient(np.full((3, 1), 2.0))[1][0].shape == (3, 1)
+    assert compile_gradient('import numpy as np\ndef f(x: "3 1"):\n    return np.squeeze(x)\n', check="off")(np.ones((3, 1)))[0].shape == (3,)

@@ -238,7 +238,7 @@ ONE_LINERS = [
     ("x.reshape(x.shape[0], -1)", {"x": ("N", "D", 2)}),
     ("x.reshape(x.shape[0] * x.shape[1], 2)", {"x": ("N", "D", 2)}),
     ("x.ravel() + x.flatten() + np.ravel(x)", X),
-    ("np.squeeze(x)", {"x": (1, "N", 1)}),
+    ("np.squeeze(x)", {"x": (1, 4, 1)}),
     ("x.squeeze(axis=-1)", {"x": (1, "N", 1)}),
     ("np.expand_dims(x, 1)", X),
     ("np.expand_dims(x, (0, -1))", X),

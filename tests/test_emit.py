@@ -19,7 +19,12 @@ import pytest
 from bpcompile.compiler import Compiled, compile_expression, compile_file, compile_gradient
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = sorted(p for p in (ROOT / "examples").glob("*.py") if not p.stem.endswith(("_grad", "_notes")))
+#: Programs of numbers, which compile for both targets.
+EXAMPLES = sorted(
+    p
+    for p in (ROOT / "examples").glob("*.py")
+    if not p.stem.endswith(("_grad", "_notes")) and "import numpy" not in p.with_name(f"{p.stem}_grad.py").read_text("utf-8")
+)
 #: One-line programs beside the examples: branches, ties, lists of functions, sharing, long lines.
 LINES = {
     "branch": "sqrt(x) * y if x > 0 else x * y",

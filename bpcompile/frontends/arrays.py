@@ -1118,6 +1118,9 @@ def _moveaxis(c: Call) -> Any:
 def _squeeze(c: Call) -> Any:
     a, axis = c.take("a axis?")
     x = variable(c.ev, a, c.node)
+    if axis is None and not all(isinstance(size, int) for size in x.shape):
+        # Whether a size that only run time knows is 1 would decide how many axes the result has.
+        raise Refusal("E112", f"which axes of shape {show_shape(x.shape)} have size 1 is known at run time only", node=c.node, help_="say which: axis=0")
     axes = tuple(i for i, size in enumerate(x.shape) if size == 1) if axis is None else _axes(c.ev, axis, len(x.shape), c.node)
     for i in axes:
         if x.shape[i] != 1:

@@ -130,6 +130,33 @@ def _unread(source: Source, failure: Failure, targets: dict[int, str], marked: l
     return LineReport(failure.line, target if gradient else "", "unread", None, say("unread", reason=failure.message), None, None, text)
 
 
+#: Names that say that a value is a gradient, whatever of.
+_SURELY: Final = re.compile(r"(grads?|gradient|nabla)_\w+|\w+_grad|d[A-Z]\w*")
+
+
+def _unmatched(source: Source, marked: list[LineReport]) -> list[LineReport]:
+    """Report results named as gradients and computed from gradients that belong to no variable: nobody has judged them."""
+    known = {line.line for line in marked}
+    gradients = {line.variable.split("[")[0] for line in marked if line.status != "unread"}
+    if not gradients:
+        return []
+    try:
+        tree = ast.parse(source.text)
+    except (RecursionError, MemoryError, SyntaxError):
+        return []
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name) or node.lineno in known:
+            continue
+        name = node.targets[0].id
+        if name in read or not _SURELY.fullmatch(name) or not gradients & {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}:
+            continue
+        message = say("unmatched", name=name)
+        found.append(LineReport(node.lineno, name, "unread", None, message, None, None, source.line(node.lineno).strip()))
+    return found
+
+
 def _combine(source: Source, judgements: Sequence[tuple[Case, Judgement]], only: Sequence[str]) -> Report:
     """Put together what several runs say: the worst of each line."""
     best: dict[tuple[int, str], Mark] = {}
@@ -158,6 +185,7 @@ def _combine(source: Source, judgements: Sequence[tuple[Case, Judgement]], only:
     marked = {line.line for line in lines}
     targets = _targets(source) if unread else {}
     lines += [_unread(source, failure, targets, lines) for line, failure in unread.items() if line not in marked]
+    lines += _unmatched(source, lines)
     if only:
         lines = [line for line in lines if line.variable in only or line.status in {"unread", "wrong"}]
     lines.sort(key=lambda line: (line.line, line.variable))

@@ -37,6 +37,10 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     ),
     "verify.repeated-index": ("an index that occurs twice is counted once: `np.add.at` adds both", "重复出现的下标只计了一次：`np.add.at` 会两次都加"),
     "verify.note-missing": ("no gradient is computed of {names}", "没有计算 {names} 的梯度"),
+    "verify.unmatched": (
+        "its numbers are the gradient of no variable: `--map {name}=X` says of which it should be",
+        "它的数值不是任何变量的梯度：用 `--map {name}=X` 指明是谁的梯度",
+    ),
     "verify.wrong-power": ("a power is wrong", "幂次错了"),
     "verify.stale-variable": ("another variable is meant", "应当用另一个变量"),
     "verify.shape-only": ("the numbers are right, the shape is not", "数值正确，形状不对"),
