@@ -367,13 +367,15 @@ def test_the_compilers_own_output_is_all_right(program):
 def test_several_mistakes_are_each_found():
     drawn = several(30 if LONG else 6)
     assert len(drawn) >= (25 if LONG else 6)
-    exact = 0
+    exact = first = 0
     for made in drawn:
         report = mark_source(made.text, path=f"{made.program.name}.py")
         wrong = [line.line for line in report.lines if line.status == "wrong"]
-        assert min(wrong) in {m.line for m in made.parts}
+        assert wrong
+        first += min(wrong) in {m.line for m in made.parts}
         exact += sorted(wrong) == [m.line for m in made.parts]
-    # Two mistakes whose effects meet in one gradient may be taken for one.
+    # Two mistakes whose effects meet in one gradient may be taken for one, and seen where they meet.
+    assert first >= 0.95 * len(drawn)
     assert exact >= 0.8 * len(drawn)
 
 
@@ -392,7 +394,7 @@ def test_planted_mistakes_are_found_and_rewrites_are_not(request):
         assert DOCUMENT.read_text("utf-8") == text
     assert result.alarms == []
     # Floors under what is reached today; the aims are 100, 98, 90 and 100 %.
-    assert result.total("detected") >= 0.97 * planted
+    assert result.total("detected") >= 0.99 * planted
     assert result.total("line") >= 0.88 * planted
     assert result.total("diagnosis") >= 0.75 * planted
     assert result.total("alone") >= 0.88 * planted
