@@ -75,7 +75,7 @@ def _array(name, x, sizes):
 
 def _check_shape(name, x, sizes):
     """Raise ValueError unless x has one axis for each size, as long as the size says where that is a number."""
-    if x.ndim != len(sizes) or any(size.isdigit() and int(size) != n for size, n in zip(sizes, x.shape)):
+    if x.ndim != len(sizes) or any(size.isdigit() and int(size) != n for size, n in zip(sizes, x.shape, strict=True)):
         raise ValueError(f"{name} must have shape ({', '.join(sizes)}{',' if len(sizes) == 1 else ''}), not {x.shape}")
 
 
