@@ -1,7 +1,7 @@
 from sympy import Idx, IndexedBase, Sum, exp, symbols
 
-d, q, l = symbols("d q l", integer=True)
-i, h, j = Idx("i", d), Idx("h", q), Idx("j", l)
+d, q, m = symbols("d q m", integer=True)
+i, h, j = Idx("i", d), Idx("h", q), Idx("j", m)
 x, v, gamma = IndexedBase("x"), IndexedBase("v"), IndexedBase("gamma")
 w, theta, y = IndexedBase("w"), IndexedBase("theta"), IndexedBase("y")
 

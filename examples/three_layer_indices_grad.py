@@ -5,7 +5,7 @@ Written by bpcompile.
 derivative rules: 7 proved with SymPy
 value and gradient equal forward mode at 50 digits, element by element: 5 points, relative error below 1e-50
 in double precision: relative error below 1e-14 at these points
-sizes: d = 2, q = 3, l = 4; 4 more in double precision, 1 among them
+sizes: d = 2, q = 3, m = 4; 4 more in double precision, 1 among them
 zeros, ties and large values: 19 points agree with the program
 operations: value 20, value and gradient 31 (1.55 times)
 """
@@ -18,12 +18,12 @@ def value(x, v, gamma, w, theta, y):
     x = _array("x", x, "d")
     v = _array("v", v, "d q")
     gamma = _array("gamma", gamma, "q")
-    w = _array("w", w, "q l")
-    theta = _array("theta", theta, "l")
-    y = _array("y", y, "l")
+    w = _array("w", w, "q m")
+    theta = _array("theta", theta, "m")
+    y = _array("y", y, "m")
     _same_size("d", x.shape[0], v.shape[0])
     _same_size("q", v.shape[1], gamma.shape[0], w.shape[0])
-    _same_size("l", w.shape[1], theta.shape[0], y.shape[0])
+    _same_size("m", w.shape[1], theta.shape[0], y.shape[0])
     alpha = x @ v
     zb = alpha - gamma
     expnegabszb = np.exp(-np.abs(zb))
@@ -43,12 +43,12 @@ def value_and_grad(x, v, gamma, w, theta, y, dE=1.0):
     x = _array("x", x, "d")
     v = _array("v", v, "d q")
     gamma = _array("gamma", gamma, "q")
-    w = _array("w", w, "q l")
-    theta = _array("theta", theta, "l")
-    y = _array("y", y, "l")
+    w = _array("w", w, "q m")
+    theta = _array("theta", theta, "m")
+    y = _array("y", y, "m")
     _same_size("d", x.shape[0], v.shape[0])
     _same_size("q", v.shape[1], gamma.shape[0], w.shape[0])
-    _same_size("l", w.shape[1], theta.shape[0], y.shape[0])
+    _same_size("m", w.shape[1], theta.shape[0], y.shape[0])
     alpha = x @ v                                        # (1)
     zb = alpha - gamma                                   # (2)
     expnegabszb = np.exp(-np.abs(zb))

@@ -5,7 +5,7 @@ Written by bpcompile.
 derivative rules: 7 proved with SymPy
 value and gradient equal forward mode at 50 digits, element by element: 5 points, relative error below 1e-50
 in double precision: relative error below 1e-12 at these points
-sizes: d = 2, q = 3, l = 4; 4 more in double precision, 1 among them
+sizes: d = 2, q = 3, m = 4; 4 more in double precision, 1 among them
 zeros, ties and large values: 19 points agree with the program
 operations: value 26, value and gradient 42 (1.62 times)
 """
@@ -30,17 +30,17 @@ E = yhatmysqr.sum() / 2                     # (7)
 
 # backward pass
 # backprop yhatmysqr = yhatmy**2
-dyhatmy = (2 * yhatmy) * np.broadcast_to(0.5, yhatmysqr.shape)  # (6) (l,)
+dyhatmy = (2 * yhatmy) * np.broadcast_to(0.5, yhatmysqr.shape)  # (6) (m,)
 # backprop yhatmy = yhat - y
-dyhat = (1) * dyhatmy             # (5) (l,)
-dy = (-1) * dyhatmy               # (5) (l,)
+dyhat = (1) * dyhatmy             # (5) (m,)
+dy = (-1) * dyhatmy               # (5) (m,)
 # backprop yhat = 1.0 / (1 + np.exp(-(beta - theta)))
-onemyhatyhat = (1 - yhat) * yhat  # (4) (l,)
-dbeta = onemyhatyhat * dyhat      # (4) (l,)
-dtheta = (-onemyhatyhat) * dyhat  # (4) (l,)
+onemyhatyhat = (1 - yhat) * yhat  # (4) (m,)
+dbeta = onemyhatyhat * dyhat      # (4) (m,)
+dtheta = (-onemyhatyhat) * dyhat  # (4) (m,)
 # backprop beta = b.dot(w)
-db = dbeta.dot(w.T)               # (3) (q,) = (l,) . (l, q)
-dw = np.outer(b, dbeta)           # (3) (q, l) = (q,) . (l,)
+db = dbeta.dot(w.T)               # (3) (q,) = (m,) . (m, q)
+dw = np.outer(b, dbeta)           # (3) (q, m) = (q,) . (m,)
 # backprop b = 1.0 / (1 + np.exp(-(alpha - gamma)))
 onembb = (1 - b) * b              # (2) (q,)
 dalpha = onembb * db              # (2) (q,)

@@ -95,6 +95,13 @@ def test_the_certificate_of_a_twin_is_complete(name, kind):
     assert "not checked" not in doc
 
 
+def test_twins_pass_ruff_with_its_own_defaults():
+    paths = [str(p) for kind in TWINS for folder in (FOLDER, FOLDER.parent) for p in sorted(folder.glob(f"*_{kind}.py"))]
+    assert len(paths) > 2 * len(NAMES)
+    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--isolated", *paths], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize("name", sorted(SHAPES))
 def test_value_and_gradients_equal_what_numpy_says(name):
     example, functions = function_of(name), twin(name)

@@ -1056,6 +1056,7 @@ scatter_add = define(
     array_samples=tuple(((x, _gather_shape(x, *indices, axes=axes), *indices), {"axes": axes}) for x, indices, axes in _PICKS),
     draw=_draw_scatter,
     shape=_scatter_shape,
+    short="placed",
     notes="The vjp of `gather`: repeated positions accumulate (np.add.at), as `x[i] += ct` would not.",
 )
 

@@ -25,9 +25,9 @@ def value(W, X, y):
     arange = np.arange(N)
     correct = scores[arange, y][:, None]
     margins = np.maximum(0.0, scores - correct + 1.0)
-    scatter_add1 = np.zeros_like(margins)
-    np.add.at(scatter_add1, (arange, y), 1.0)
-    margins_1 = np.where(scatter_add1 > 0.0, 0.0, margins)
+    placed1 = np.zeros_like(margins)
+    np.add.at(placed1, (arange, y), 1.0)
+    margins_1 = np.where(placed1 > 0.0, 0.0, margins)
     loss = margins_1.sum() / N + 0.3 * (W * W).sum()
     return loss
 
@@ -46,18 +46,18 @@ def value_and_grad(W, X, y, dloss=1.0):
     correct = scores[arange, y][:, None]              # (2)
     sum1 = scores - correct + 1.0                     # (3)
     margins = np.maximum(0.0, sum1)                   # (4)
-    scatter_add1 = np.zeros_like(margins)
-    np.add.at(scatter_add1, (arange, y), 1.0)
-    cond1 = scatter_add1 > 0.0
-    margins_1 = np.where(cond1, 0.0, margins)         # (5)
+    placed1 = np.zeros_like(margins)
+    np.add.at(placed1, (arange, y), 1.0)
+    placed1pos = placed1 > 0.0
+    margins_1 = np.where(placed1pos, 0.0, margins)    # (5)
     loss = margins_1.sum() / N + 0.3 * (W * W).sum()  # (6)
 
     # backward pass
     dloss = np.broadcast_to(np.asarray(dloss, dtype=loss.dtype), loss.shape)
     # backprop loss = margins_1.sum() / N + 0.3 * (W * W).sum()
     dW = 0.6 * dloss * W                             # (6)
-    # backprop margins_1 = np.where(cond1, 0.0, margins)
-    dmargins = np.where(cond1, 0.0, dloss / N)       # (5)
+    # backprop margins_1 = np.where(placed1pos, 0.0, margins)
+    dmargins = np.where(placed1pos, 0.0, dloss / N)  # (5)
     # backprop margins = np.maximum(0.0, sum1)
     dsum1 = np.where(sum1 <= 0.0, 0.0, dmargins)     # (4)
     # backprop sum1 = scores - correct + 1.0

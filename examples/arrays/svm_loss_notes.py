@@ -18,17 +18,17 @@ y = np.random.default_rng(3).integers(0, 2, (5,))
 
 # forward pass
 N = X.shape[0]
-scores = X.dot(W)                            # (1)
+scores = X.dot(W)                               # (1)
 arange = np.arange(N)
-correct = scores[arange, y][:, None]         # (2)
-sum1 = scores - correct + 1.0                # (3)
-margins = np.maximum(0, sum1)                # (4)
-scatter_add1 = np.zeros_like(margins)
-np.add.at(scatter_add1, (arange, y), 1.0)
-cond1 = scatter_add1 > 0.0
-margins_1 = np.where(cond1, 0.0, margins)    # (5)
-WW = W * W                                   # (6)
-loss = margins_1.sum() / N + 0.3 * WW.sum()  # (7)
+correct = scores[arange, y][:, None]            # (2)
+sum1 = scores - correct + 1.0                   # (3)
+margins = np.maximum(0, sum1)                   # (4)
+placed1 = np.zeros_like(margins)
+np.add.at(placed1, (arange, y), 1.0)
+placed1pos = placed1 > 0.0
+margins_1 = np.where(placed1pos, 0.0, margins)  # (5)
+WW = W * W                                      # (6)
+loss = margins_1.sum() / N + 0.3 * WW.sum()     # (7)
 
 # backward pass
 # backprop WW = W * W
@@ -37,8 +37,8 @@ dW = WdWW.copy()                                        # (6) (D, K)
 dW += WdWW                                              # (6) (D, K)
 # backprop loss = margins_1.sum() / N + 0.3 * WW.sum()
 dmargins_1 = np.broadcast_to(1.0 / N, margins_1.shape)  # (7) (N, K)
-# backprop margins_1 = np.where(cond1, 0.0, margins)
-dmargins = np.where(cond1, 0.0, dmargins_1)             # (5) (N, K)
+# backprop margins_1 = np.where(placed1pos, 0.0, margins)
+dmargins = np.where(placed1pos, 0.0, dmargins_1)        # (5) (N, K)
 # backprop margins = np.maximum(0, sum1)
 dsum1 = np.where(sum1 <= 0, 0.0, dmargins)              # (4) (N, K)
 # backprop sum1 = scores - correct + 1.0
